@@ -1,0 +1,192 @@
+"""What a person or a checkpoint can set: frozen, checked dataclasses that travel as JSON."""
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import platformdirs
+
+from explorer.records import ExplorerError, LevelWeights
+
+T = TypeVar("T")
+
+PROJECT_DIR = Path(__file__).resolve().parent.parent
+
+
+def _check(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a file becomes frames and windows (model.md 1.1: one frame a segment, the centre at test)."""
+
+    fps: float = 1.0          # frames kept a second of a file longer than one window
+    frames: int = 12          # F, frames a window; a shorter file gives F equal-segment centres
+    hop: int = 6              # frames between the starts of two windows: half overlap
+
+    def __post_init__(self) -> None:
+        _check(0 < self.fps <= 60, f"fps must be in (0, 60], not {self.fps}")
+        _check(1 <= self.frames <= 256, f"frames must be in 1..256, not {self.frames}")
+        _check(1 <= self.hop <= self.frames, f"hop must be in 1..frames, not {self.hop}")
+
+    @property
+    def key(self) -> str:
+        """Short text that names this sampling in the store: features of another sampling never mix."""
+        return f"{self.fps:g}fps-{self.frames}x{self.hop}"
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Every choice of the hierarchy; the fields marked derived are ours to ablate (model.md 1)."""
+
+    model: str = "hcmi"                   # hcmi | hgr
+    dim: int = 512                        # D, width of every vector
+    aggregator: str = "dpc_knn"           # dpc_knn | attention (derived)
+    text_levels: str = "prompted"         # prompted: words and phrases as prompts | learned: token outputs
+    prompt: str = "{}"                    # how a word or phrase is put to the text tower: CLIP wants "a video of {}"
+    clips: int = 4                        # C at most, clips a window (derived: F/4 .. F/2)
+    phrases: int = 6                      # P at most, learned phrases a sentence (derived)
+    words: int = 32                       # W at most, words a sentence (derived)
+    frame_layers: int = 0                 # depth of frame self-attention; 0 leaves frames as the tower made them
+    heads: int = 8                        # attention heads
+    positions: int = 64                   # learned time positions; later frames share the last one (derived)
+    learned_merge: bool = False           # dpc_knn: learned merge weights and cross-attention; False is plain means
+    adapter: int = 0                      # hidden width of a zero-started residual at every level; 0 is none (ours)
+    token_weights: bool = False           # learned a_i, b_j in late interaction; False is the plain mean
+    level_weights: LevelWeights = field(default_factory=LevelWeights)
+    graph_layers: int = 1                 # HGR: attention graph layers
+    recurrent_text: bool = False          # HGR: bidirectional GRU over words in place of the tower's outputs
+    residual: bool = True                 # HGR: starts as the tower itself (ours); False is the paper's plain form
+
+    def __post_init__(self) -> None:
+        _check(self.model in ("hcmi", "hgr"), f"model must be hcmi or hgr, not {self.model!r}")
+        _check(self.aggregator in ("dpc_knn", "attention"), f"aggregator must be dpc_knn or attention, not {self.aggregator!r}")
+        _check(self.text_levels in ("prompted", "learned"), f"text_levels must be prompted or learned, not {self.text_levels!r}")
+        _check(self.prompt.count("{}") == 1, f"prompt must hold one {{}}, not {self.prompt!r}")
+        for name in ("dim", "clips", "phrases", "words", "heads", "positions"):
+            _check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
+        _check(self.frame_layers >= 0, f"frame_layers must not be negative, not {self.frame_layers}")
+        _check(self.adapter >= 0, f"adapter must not be negative, not {self.adapter}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """One training run (model.md 1.3; values derived from CLIP4Clip and DRL where the paper is silent)."""
+
+    epochs: int = 5
+    batch_size: int = 128
+    lr: float = 1e-4                      # new modules
+    tower_lr: float = 1e-7                # towers, when unfrozen
+    weight_decay: float = 0.2
+    warmup: float = 0.1                   # share of all steps
+    clip_grad: float = 1.0
+    margin: float = 0.1                   # theta of marginal sample enhancement (derived)
+    margin_weight: float = 1.0
+    denoise: bool = True                  # adaptive label denoising
+    unfreeze: str = "none"                # none | last | all
+    seed: int = 0
+    precision: str = "auto"               # auto | fp32 | bf16
+
+    def __post_init__(self) -> None:
+        _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
+        _check(self.batch_size >= 2, f"batch_size must be at least 2, not {self.batch_size}")
+        _check(self.lr > 0 and self.tower_lr >= 0, f"learning rates must be positive, not {self.lr} and {self.tower_lr}")
+        _check(self.unfreeze in ("none", "last", "all"), f"unfreeze must be none, last or all, not {self.unfreeze!r}")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where this app keeps its data and how it runs. The data folder is the only place it writes to."""
+
+    data_dir: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("hcmi-explorer")))
+    checkpoint: str = "starter"           # a folder under checkpoints/ or data_dir/checkpoints
+    tower: str | None = None              # open_clip name or weights file; None: the one the checkpoint names
+    decoder: str = "pyav"                 # pyav | decord
+    device: str = "auto"                  # auto | cpu | cuda | cuda:N | mps
+    port: int = 7860                      # the first one tried
+    sampling: SamplingConfig = field(default_factory=SamplingConfig)
+
+    def __post_init__(self) -> None:
+        _check(self.decoder in ("pyav", "decord"), f"decoder must be pyav or decord, not {self.decoder!r}")
+        _check(0 <= self.port <= 65535, f"port must be in 0..65535, not {self.port}")
+
+    @classmethod
+    def load(cls, **overrides: Any) -> Settings:
+        """Defaults, then data_dir/settings.json, then EXPLORER_* variables, then overrides that are not None.
+
+        Raises:
+            ExplorerError: the settings file is not readable JSON, or a value is out of range.
+        """
+        chosen = {name: value for name, value in _environment().items()}
+        chosen.update({name: value for name, value in overrides.items() if value is not None})
+        data_dir = Path(chosen.get("data_dir", cls().data_dir)).expanduser().absolute()
+        try:
+            return from_dict(cls, {**read_json(data_dir / "settings.json"), **chosen, "data_dir": data_dir})
+        except ValueError as error:
+            raise ExplorerError(f"settings: {error}") from error
+
+    @property
+    def database(self) -> Path:
+        return self.data_dir / "index.db"
+
+
+def _environment() -> dict[str, Any]:
+    names = {f.name: f for f in dataclasses.fields(Settings) if f.name != "sampling"}
+    found = {name: os.environ.get(f"EXPLORER_{name.upper()}") for name in names}
+    found = {name: value for name, value in found.items() if value}
+    try:
+        return {name: int(value) if name == "port" else value for name, value in found.items()}
+    except ValueError as error:
+        raise ExplorerError(f"EXPLORER_PORT must be a whole number: {error}") from error
+
+
+def read_json(path: Path, *, limit: int = 1 << 20) -> dict[str, Any]:
+    """The JSON object in a file, or {} where there is none; one clear error for anything else."""
+    try:
+        if path.stat().st_size > limit:
+            raise ExplorerError(f"{path} is larger than {limit} bytes; remove it to start from the defaults")
+        data = json.loads(path.read_text("utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ExplorerError(f"cannot read {path}: {error}; mend or remove it") from error
+    if not isinstance(data, dict):
+        raise ExplorerError(f"{path} must hold a JSON object; mend or remove it")
+    return data
+
+
+def to_dict(record: Any) -> dict[str, Any]:
+    """A dataclass as plain JSON values."""
+    return json.loads(json.dumps(dataclasses.asdict(record), default=str))
+
+
+def from_dict(cls: type[T], data: dict[str, Any]) -> T:
+    """A config dataclass from JSON values.
+
+    Raises:
+        ValueError: an unknown field, a value of the wrong type, or one out of range; the message names it.
+    """
+    fields = {f.name: f for f in dataclasses.fields(cls)}          # type: ignore[arg-type]
+    unknown = sorted(set(data) - set(fields))
+    _check(not unknown, f"unknown setting {', '.join(unknown)} for {cls.__name__}")
+    return cls(**{name: _convert(cls, name, value) for name, value in data.items()})
+
+
+def _convert(cls: type, name: str, value: Any) -> Any:
+    nested = {"sampling": SamplingConfig, "level_weights": LevelWeights}.get(name)
+    if nested is not None:
+        return value if isinstance(value, nested) else from_dict(nested, value)
+    kind = str(cls.__dataclass_fields__[name].type)                  # type: ignore[attr-defined]
+    if kind == "Path":
+        return Path(value)
+    allowed: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,), "str | None": (str, type(None))}
+    wanted = allowed.get(kind, (object,))
+    _check(isinstance(value, wanted) and (bool in wanted or object in wanted or not isinstance(value, bool)),
+           f"{name} must be {kind}, not {value!r}")
+    return value

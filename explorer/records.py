@@ -1,0 +1,308 @@
+"""The nouns that cross borders between layers: plain, frozen, numpy only."""
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+LEVELS = ("video_sentence", "clip_phrase", "frame_word")   # coarse to fine
+
+
+class ExplorerError(Exception):
+    """A person's problem in one sentence: what happened, to which file or value, what to do next."""
+
+
+# ---- media
+
+@dataclass(frozen=True)
+class VideoFile:
+    """A video file as found on disk. `path` is absolute; odd bytes travel as surrogate escapes (os.fsdecode)."""
+
+    path: str
+    size: int                 # bytes
+    mtime_ns: int
+    fingerprint: str = ""     # content key; empty until asked for
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What a probe learned of a file, as a viewer sees it (rotation and pixel shape applied)."""
+
+    duration: float           # seconds
+    width: int
+    height: int
+    fps: float                # mean; 0.0 where unknown
+    codec: str
+    container: str
+    rotation: int = 0         # degrees clockwise already applied to width and height
+    audio_codec: str = ""
+    pixel_format: str = ""
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.duration) and self.duration >= 0):
+            raise ValueError(f"duration must be finite and not negative, not {self.duration}")
+
+
+@dataclass(frozen=True)
+class FrameSize:
+    """The pixels a tower asks for. fit 'squash' ignores the shape; 'crop' scales the short side, then cuts the centre."""
+
+    height: int
+    width: int
+    fit: str = "squash"
+
+
+@dataclass(frozen=True)
+class Frames:
+    """A run of decoded frames of one file: times (N,) seconds ascending, pixels (N, H, W, 3) uint8 RGB, stills N JPEGs."""
+
+    times: np.ndarray
+    pixels: np.ndarray
+    stills: tuple[bytes, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.times) != len(self.pixels):
+            raise ValueError(f"{len(self.times)} times for {len(self.pixels)} frames")
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True)
+class Window:
+    """A stretch of a file that the model sees as one video: frames [first, first + count) of the file's kept frames."""
+
+    ordinal: int
+    start: float              # seconds
+    end: float
+    first: int
+    count: int
+
+
+# ---- features and embeddings
+
+@dataclass(frozen=True)
+class FrameFeatures:
+    """A frozen tower's outputs for one file: times (N,) seconds, vectors (N, D) float16, unit length."""
+
+    times: np.ndarray
+    vectors: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.times)
+
+
+@dataclass(frozen=True)
+class Phrase:
+    """A phrase of a query: its text, characters [start, end) of the query, its weight (0 is off)."""
+
+    text: str
+    start: int
+    end: int
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class TextFeatures:
+    """A tower's outputs for one text, before the hierarchy. All vectors float32, unit length.
+
+    words (W, D) and phrases (P, D) are prompts of their own where text_levels is 'prompted'; where it is
+    'learned' words are token outputs and phrases is (0, D): the model makes them.
+    """
+
+    text: str
+    sentence: np.ndarray                       # (D,)
+    words: np.ndarray                          # (W, D)
+    word_texts: tuple[str, ...]
+    phrases: np.ndarray                        # (P, D)
+    phrase_spans: tuple[Phrase, ...] = ()
+
+
+@dataclass(frozen=True)
+class LevelWeights:
+    """How much each level counts in the total; scaled to sum 1 where used."""
+
+    video: float = 1.0
+    clip: float = 1.0
+    frame: float = 1.0
+
+    def __post_init__(self) -> None:
+        values = (self.video, self.clip, self.frame)
+        if not all(math.isfinite(v) and v >= 0 for v in values) or sum(values) <= 0:
+            raise ValueError(f"level weights must be finite, not negative and not all 0, not {values}")
+
+    def normalised(self) -> tuple[float, float, float]:
+        """(video, clip, frame) scaled to sum 1, in the order of LEVELS."""
+        total = self.video + self.clip + self.frame
+        return self.video / total, self.clip / total, self.frame / total
+
+
+@dataclass(frozen=True)
+class LevelScores:
+    """Similarity of one text and one window at each level, in [-1, 1], and their weighted mean."""
+
+    video_sentence: float
+    clip_phrase: float
+    frame_word: float
+    total: float
+
+
+# ---- search
+
+@dataclass(frozen=True)
+class Query:
+    """A parsed search: the words to encode and the filters beside them. Times of day are days as YYYY[-MM[-DD]]."""
+
+    text: str                                  # what is encoded, filters taken out
+    phrases: tuple[Phrase, ...] = ()           # phrases the person quoted and weighed; empty: found by the parser
+    excluded: tuple[str, ...] = ()             # -"phrase"
+    folders: tuple[str, ...] = ()              # in:
+    after: str | None = None
+    before: str | None = None
+    longer: float | None = None                # seconds
+    shorter: float | None = None
+
+
+@dataclass(frozen=True)
+class Match:
+    """One phrase of the query in one hit: the span of its best clip, its similarity, and whether that stands out."""
+
+    phrase: str
+    start: float
+    end: float
+    score: float
+    found: bool
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A ranked moment. `agreement` in [0, 1] is how unusual it is among unrelated captions, over the levels."""
+
+    video_id: int
+    public_id: str                             # opaque, for /media and /still
+    path: str
+    start: float
+    end: float
+    still: int                                 # index of the kept frame to show
+    scores: LevelScores
+    agreement: float
+    matches: tuple[Match, ...] = ()
+    duration: float = 0.0
+    window: int = 0                            # window id in the store
+    calibrated: dict[str, float] = field(default_factory=dict)   # level -> percentile among unrelated captions
+    first: int = 0                             # first kept frame of the window, for the hover preview
+    count: int = 0                             # kept frames of the window; 0 where unknown
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """Everything the page needs of one search: hits grouped by file are hits with one video_id."""
+
+    query: Query
+    phrases: tuple[Phrase, ...]
+    hits: tuple[Hit, ...]
+    confident: bool                            # False: probably nothing here
+    reason: str = ""                           # why not confident, or why empty, in one sentence
+    seconds: float = 0.0
+    checkpoint: str = ""
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Why a window met a query.
+
+    phrase_clip (P, C) and word_frame (W, F) are cosines; clip_spans lists for each clip every [start, end] it covers;
+    assignment (F, C) is the share of each frame in each clip; curve is (times, totals) over the file's windows.
+    """
+
+    phrases: tuple[str, ...]
+    words: tuple[str, ...]
+    phrase_clip: np.ndarray
+    word_frame: np.ndarray
+    clip_spans: tuple[tuple[tuple[float, float], ...], ...]
+    frame_times: np.ndarray
+    frame_indices: tuple[int, ...]             # kept-frame numbers, for stills
+    assignment: np.ndarray
+    curve_times: np.ndarray
+    curve: np.ndarray
+    learned_phrases: tuple[tuple[tuple[str, float], ...], ...] = ()   # each learned phrase as (word, weight)
+
+
+# ---- long work
+
+@dataclass(frozen=True)
+class Failure:
+    """A file that could not be indexed, with the sentence a person is shown."""
+
+    path: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Progress:
+    """One step of long work, as shown, printed or stored."""
+
+    stage: str                                 # scan | decode | encode | train | proxy | sample | done
+    done: float = 0.0
+    total: float = 0.0                         # 0 where unknown
+    current: str = ""                          # file or step in hand
+    rate: float = 0.0                          # units of done a second
+    eta: float | None = None                   # seconds left
+    failures: tuple[Failure, ...] = ()         # new since the last record
+    summary: dict[str, Any] = field(default_factory=dict)   # on the last record
+
+
+@dataclass(frozen=True)
+class Job:
+    """Long work as kept in the table of jobs, so that it outlives a page."""
+
+    id: int
+    kind: str                                  # index | train | proxy | samples | download
+    state: str                                 # queued | running | paused | cancelled | failed | done | interrupted
+    arguments: dict[str, Any]
+    progress: Progress
+    created: float                             # seconds since the epoch
+    finished: float | None = None
+    error: str = ""
+
+
+# ---- training
+
+@dataclass(frozen=True)
+class CaptionPair:
+    """A caption of a video, or of a span of it."""
+
+    file: str
+    caption: str
+    start: float | None = None
+    end: float | None = None
+
+
+@dataclass(frozen=True)
+class TrainStep:
+    """One optimiser step: named losses, learning rate, time left."""
+
+    epoch: int
+    step: int
+    steps: int
+    losses: dict[str, float]
+    lr: float
+    eta: float
+    metrics: dict[str, Any] = field(default_factory=dict)    # after a validation
+
+
+@dataclass(frozen=True)
+class RetrievalMetrics:
+    """Recalls in percent, ranks from 1."""
+
+    r1: float
+    r5: float
+    r10: float
+    median_rank: float
+    mean_rank: float
+
+    def as_json(self) -> dict[str, float]:
+        return {"R@1": self.r1, "R@5": self.r5, "R@10": self.r10,
+                "median_rank": self.median_rank, "mean_rank": self.mean_rank}
