@@ -192,6 +192,8 @@ class Hit:
     duration: float = 0.0
     window: int = 0                            # window id in the store
     calibrated: dict[str, float] = field(default_factory=dict)   # level -> percentile among unrelated captions
+    copies: tuple[str, ...] = ()               # paths of near-identical files, shown once
+    in_order: bool | None = None               # phrases met in the order the query asks; None: it asks for none
     first: int = 0                             # first kept frame of the window, for the hover preview
     count: int = 0                             # kept frames of the window; 0 where unknown
 
