@@ -1,0 +1,123 @@
+"""A tower, a model and the parser as the one object that indexing and search use: numpy in, numpy out."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from explorer.config import ModelConfig
+from explorer.model import phrases as parser
+from explorer.model.batch import collate_text
+from explorer.model.hcmi import TextLevels, VideoLevels
+from explorer.model.towers import Tower
+from explorer.records import FrameSize, LevelWeights, Phrase, TextFeatures
+
+WINDOWS_AT_ONCE = 512
+
+
+class Encoder:
+    """Encodes frames, windows and texts with one checkpoint.
+
+    Args:
+        tower: gives frame and text features.
+        model: HCMI or HGR over those features.
+        name: the checkpoint's id; every stored vector names it.
+    """
+
+    def __init__(self, tower: Tower, model: Any, *, name: str) -> None:
+        self.tower, self.name = tower, name
+        self.model = model.eval().requires_grad_(False).to(tower.device)
+        self.config: ModelConfig = model.config
+        if tower.dim != self.config.dim:
+            raise ValueError(f"tower {tower.name} gives width {tower.dim}, the model takes {self.config.dim}")
+
+    @property
+    def tower_name(self) -> str:
+        return self.tower.name
+
+    @property
+    def dim(self) -> int:
+        """D."""
+        return self.config.dim
+
+    @property
+    def frame_size(self) -> FrameSize:
+        return self.tower.frame_size
+
+    def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 of `frame_size` -> (N, D) float16, unit length."""
+        return self.tower.encode_frames(pixels)
+
+    def text(self, text: str, phrases: Sequence[Phrase] = ()) -> TextFeatures:
+        """Features of one text; `phrases` are those a person chose, else the parser's."""
+        return self.texts([text], phrases=[tuple(phrases)])[0]
+
+    def texts(self, texts: Sequence[str], *, phrases: Sequence[Sequence[Phrase]] | None = None) -> list[TextFeatures]:
+        """Features of many texts; equal words and phrases are encoded once."""
+        parsed = parser.parse(list(texts))
+        spans = [tuple(chosen) or found.phrases
+                 for chosen, found in zip(phrases or [()] * len(texts), parsed)]
+        words = [found.words[:self.config.words] for found in parsed]
+        prompts = {self._prompt(span.text): None for row in spans + words for span in row}   # in order, each once
+        vectors = dict(zip([*dict.fromkeys(texts), *prompts], self.tower.encode_texts([*dict.fromkeys(texts), *prompts])))
+        learned = self.tower.encode_tokens(list(texts)) if self.config.text_levels == "learned" else None
+        return [self._features(text, vectors, words[i], spans[i], learned[i] if learned else None)
+                for i, text in enumerate(texts)]
+
+    def windows(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """Coarse vectors: (V, F, D) frame features and (V, F) bool -> (V, D) float32, unit length."""
+        runs = [self.levels(features[i:i + WINDOWS_AT_ONCE], mask[i:i + WINDOWS_AT_ONCE]).video.cpu().numpy()
+                for i in range(0, len(features), WINDOWS_AT_ONCE)]
+        return np.concatenate(runs) if runs else np.zeros((0, self.dim), np.float32)
+
+    @torch.inference_mode()
+    def levels(self, features: np.ndarray, mask: np.ndarray) -> VideoLevels:
+        """All three levels of V windows: (V, F, D) frame features, (V, F) bool."""
+        frames = torch.from_numpy(np.asarray(features, np.float32)).to(self.tower.device)
+        return self.model.encode_video(frames, torch.from_numpy(np.ascontiguousarray(mask)).to(self.tower.device))
+
+    @torch.inference_mode()
+    def text_levels(self, texts: Sequence[TextFeatures]) -> TextLevels:
+        """All three levels of Q texts."""
+        return self.model.encode_text(self.batch(texts))
+
+    def batch(self, texts: Sequence[TextFeatures]) -> Any:
+        """Padded tensors of Q texts on the tower's device, with their role graphs where the model is HGR."""
+        if self.config.model == "hgr":
+            from explorer.model.hgr_text import collate_graphs
+            return collate_graphs(texts, self.config).to(self.tower.device)
+        return collate_text(texts, self.config).to(self.tower.device)
+
+    @torch.inference_mode()
+    def score(self, texts: Sequence[TextFeatures], features: np.ndarray, mask: np.ndarray,
+              weights: LevelWeights | None = None) -> dict[str, np.ndarray]:
+        """Score Q texts against V windows.
+
+        Args:
+            texts: Q texts.
+            features: (V, F, D) frame features of the windows.
+            mask: (V, F) bool, True where the frame is real.
+            weights: None takes the checkpoint's.
+
+        Returns:
+            level name -> (Q, V) float32 for each of LEVELS, and "total".
+        """
+        levels = self.model.similarity(self.text_levels(texts), self.levels(features, mask), weights)
+        return {name: value.float().cpu().numpy() for name, value in levels.items()}
+
+    def _prompt(self, text: str) -> str:
+        return self.config.prompt.format(text)
+
+    def _features(self, text: str, vectors: dict[str, np.ndarray], words: Sequence[Phrase], spans: Sequence[Phrase],
+                  learned: Any) -> TextFeatures:
+        phrases = np.stack([vectors[self._prompt(span.text)] for span in spans]) if spans else self._none()
+        if learned is not None:
+            texts = tuple(text[a:b] for a, b in learned.spans)
+            return TextFeatures(text, vectors[text], learned.vectors, texts, phrases, tuple(spans))
+        rows = np.stack([vectors[self._prompt(word.text)] for word in words]) if words else self._none()
+        return TextFeatures(text, vectors[text], rows, tuple(word.text for word in words), phrases, tuple(spans))
+
+    def _none(self) -> np.ndarray:
+        return np.zeros((0, self.dim), np.float32)
