@@ -1,0 +1,102 @@
+"""Keeps a tower's features of photos and clips in a cache folder, for benchmarks that train or measure on them."""
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from explorer.config import SamplingConfig, Settings
+from explorer.media.decode import DecodeWorker
+from explorer.model import phrases as parser
+from explorer.model.encoder import Encoder
+from explorer.records import CaptionPair, FrameFeatures
+from explorer.shelf import Shelf
+from explorer.training.benchmarks import read_flickr8k
+from explorer.training.captions import match_videos, read_captions
+from explorer.training.dataset import PairData, pair_data
+from explorer.training.texts import TextTable, load_table, save_table, text_table
+
+PICTURES_AT_ONCE = 64
+
+
+def open_encoder(checkpoint: str, data_dir: Path | None = None) -> Encoder:
+    """The encoder of a checkpoint by name, as the app loads it."""
+    return Shelf(Settings.load(data_dir=data_dir)).encoder(checkpoint)
+
+
+def kept(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
+    """Arrays from a .npz file, made and written where it is missing."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        np.savez(path, **make())
+    with np.load(path, allow_pickle=False) as data:
+        return {name: data[name] for name in data.files}
+
+
+def texts(encoder: Encoder, captions: Sequence[str], path: Path) -> TextTable:
+    """Text features of captions by the encoder's tower and prompt."""
+    def parse(given: list[str]) -> list[tuple[tuple, tuple]]:
+        return [(found.words, found.phrases) for found in parser.parse(given)]
+
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        save_table(path, text_table(captions, parse=parse, encode=encoder.tower.encode_texts,
+                                    prompt=encoder.config.prompt.format))
+    return load_table(path)
+
+
+def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limit: int = 0) -> PairData:
+    """Flickr8k's split as videos of one frame. limit: photos, 0 for all."""
+    pairs = read_flickr8k(folder, split).pairs
+    names = list(dict.fromkeys(pair.file for pair in pairs))[:limit or None]
+    wanted = set(names)
+    pairs = tuple(pair for pair in pairs if pair.file in wanted)
+    stem = f"{encoder.name.replace('/', '-')}-{split}-{len(names)}"
+    vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, [folder / "images" / n for n in names])})["vectors"]
+    features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
+    return pair_data(pairs, features, lambda found: texts(encoder, found, cache / f"{stem}-texts.npz"))
+
+
+def _pictures(encoder: Encoder, paths: Sequence[Path]) -> np.ndarray:
+    from PIL import Image
+    size = encoder.frame_size
+
+    def pixels(path: Path) -> np.ndarray:
+        with Image.open(path) as picture:
+            return np.asarray(picture.convert("RGB").resize((size.width, size.height), Image.Resampling.BICUBIC))
+
+    return np.concatenate([encoder.encode_frames(np.stack([pixels(p) for p in paths[i:i + PICTURES_AT_ONCE]]))
+                           for i in range(0, len(paths), PICTURES_AT_ONCE)])
+
+
+def clip_pairs(encoder: Encoder, folder: Path, *, cache: Path, fps: float = 1.0, most: int = 0) -> PairData:
+    """The captioned clips of a folder; `most` captions a clip after sorting and removing repeats, 0 for all."""
+    return clips_with_times(encoder, folder, cache=cache, fps=fps, most=most)[0]
+
+
+def clips_with_times(encoder: Encoder, folder: Path, *, cache: Path, fps: float = 1.0,
+                     most: int = 0) -> tuple[PairData, list[np.ndarray], list[float]]:
+    """Also each clip's frame times and duration, in the order of the pairs' files."""
+    given = read_captions(folder / "captions.jsonl").pairs
+    by_file = {file: sorted({pair.caption for pair in given if pair.file == file})[:most or None]
+               for file in sorted({pair.file for pair in given})}
+    found, _ = match_videos(given, folder)
+    stem = f"{encoder.name.replace('/', '-')}-clips-{fps:g}"
+    arrays = kept(cache / f"{stem}.npz", lambda: _clips(encoder, found, fps))
+    features = {file: FrameFeatures(arrays[f"times/{file}"], arrays[f"vectors/{file}"]) for file in found}
+    pairs = [CaptionPair(file, caption) for file, captions in by_file.items() if file in found for caption in captions]
+    data = pair_data(pairs, features, lambda captions: texts(encoder, captions, cache / f"{stem}-{most}-texts.npz"))
+    return data, [features[f].times for f in data.files], [float(arrays[f"duration/{f}"]) for f in data.files]
+
+
+def _clips(encoder: Encoder, paths: dict[str, Path], fps: float) -> dict[str, np.ndarray]:
+    arrays: dict[str, np.ndarray] = {}
+    with DecodeWorker() as worker:
+        for file, path in paths.items():
+            clip = worker.open(str(path), sampling=SamplingConfig(fps=fps), size=encoder.frame_size)
+            runs = list(clip)
+            arrays[f"times/{file}"] = np.concatenate([run.times for run in runs])
+            arrays[f"vectors/{file}"] = np.concatenate([encoder.encode_frames(run.pixels) for run in runs])
+            arrays[f"duration/{file}"] = np.array(clip.info.duration)
+    return arrays

@@ -1,0 +1,109 @@
+"""From decoded frames or kept features to a video's rows: encode, cut windows, embed them, one transaction."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import numpy as np
+
+from explorer.config import SamplingConfig
+from explorer.index.ahead import Task
+from explorer.index.store import Store
+from explorer.media.sampling import windows as cut_windows
+from explorer.records import ExplorerError, FrameFeatures, FrameSize, VideoInfo, Window
+
+WINDOW_BATCH = 256      # windows embedded at once: 3 MB of features at F = 12, D = 512
+
+
+class FrameEncoder(Protocol):
+    """What indexing needs of a model: its checkpoint's name, its tower's, and two functions."""
+
+    name: str
+    tower_name: str
+    dim: int
+    frame_size: FrameSize
+
+    def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 -> (N, D) float16, unit length."""
+
+    def windows(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """(V, F, D) float16 and (V, F) bool -> (V, D) coarse unit vectors."""
+
+
+class Draft:
+    """What has been encoded of one file so far."""
+
+    def __init__(self, task: Task, info: VideoInfo) -> None:
+        self.task, self.info = task, info
+        self.times: list[np.ndarray] = []
+        self.vectors: list[np.ndarray] = []
+        self.count = 0
+
+    def add(self, times: np.ndarray, vectors: np.ndarray) -> None:
+        self.times.append(times)
+        self.vectors.append(vectors)
+        self.count += len(times)
+
+    def features(self) -> FrameFeatures:
+        """Everything encoded, as one record.
+
+        Raises:
+            ExplorerError: there is no frame, or the model gave numbers that are not finite.
+        """
+        if not self.count:
+            raise ExplorerError(f"cannot index {self.task.file.path}: no frame could be decoded; "
+                                "convert it or remove it")
+        vectors = np.concatenate(self.vectors)
+        if not np.isfinite(vectors).all():
+            raise ExplorerError(f"cannot index {self.task.file.path}: the model gave numbers that are not finite; "
+                                "choose another checkpoint on the Models page")
+        return FrameFeatures(np.concatenate(self.times), vectors)
+
+
+def batches(pixels: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
+    """(first, pixels of at most `size` frames): small ones, so that a cancel is heard between two."""
+    for first in range(0, len(pixels), size):
+        yield first, pixels[first:first + size]
+
+
+def stack(features: FrameFeatures, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
+    """Frames of windows, padded: (V, F, D) float16 with zeros, (V, F) bool, True where real."""
+    longest = max(window.count for window in windows)
+    stacked = np.zeros((len(windows), longest, features.vectors.shape[1]), np.float16)
+    mask = np.zeros((len(windows), longest), bool)
+    for row, window in enumerate(windows):
+        stacked[row, :window.count] = features.vectors[window.first:window.first + window.count]
+        mask[row, :window.count] = True
+    return stacked, mask
+
+
+def embed_windows(encoder: FrameEncoder, features: FrameFeatures, windows: Sequence[Window]) -> np.ndarray:
+    """(V, D) float16 coarse unit vectors of a file's windows.
+
+    Raises:
+        ExplorerError: the model gave numbers that are not finite.
+    """
+    runs = [windows[i:i + WINDOW_BATCH] for i in range(0, len(windows), WINDOW_BATCH)]
+    parts = [encoder.windows(*stack(features, run)) for run in runs]
+    vectors = np.concatenate(parts).astype(np.float16)
+    if not np.isfinite(vectors).all():
+        raise ExplorerError(f"the model {encoder.name} gave numbers that are not finite; choose another checkpoint")
+    return vectors
+
+
+def keep(store: Store, task: Task, info: VideoInfo, features: FrameFeatures, *, encoder: FrameEncoder,
+         sampling: SamplingConfig, damage: str) -> None:
+    """Cut a file's frames into windows, embed them and keep everything in one transaction."""
+    windows = cut_windows(features.times, info.duration, sampling)
+    store.put_video(task.video.id, task.file, info=info, features=features, tower=encoder.tower_name,
+                    sampling=sampling.key, windows=windows, vectors=embed_windows(encoder, features, windows),
+                    encoder=encoder.name, damage=damage)
+
+
+def re_embed(store: Store, video_id: int, set_id: int, *, encoder: FrameEncoder, sampling: SamplingConfig) -> float:
+    """Make a video's windows anew from kept features, without decoding; returns the seconds of video."""
+    features, info, _ = store.set_features(set_id)
+    windows = cut_windows(features.times, info.duration, sampling)
+    store.put_windows(video_id, windows, vectors=embed_windows(encoder, features, windows), encoder=encoder.name,
+                      set_id=set_id)
+    return info.duration
