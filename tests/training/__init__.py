@@ -1,0 +1,1 @@
+"""Tests of training and evaluation: made features with a known structure, real model code."""
