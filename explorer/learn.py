@@ -1,0 +1,106 @@
+"""Training from the command line: captions and videos -> kept features -> a better checkpoint, or the base and why."""
+from __future__ import annotations
+
+import argparse
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.config import ModelConfig, TrainConfig
+from explorer.measure import bank_of, load_pairs
+from explorer.records import ExplorerError, LevelWeights, Progress
+from explorer.teaching import follow
+from explorer.training.captions import read_captions
+
+if TYPE_CHECKING:
+    from explorer.model.encoder import Encoder
+    from explorer.service import Explorer
+    from explorer.training.dataset import PairData
+
+MANY = 2000                    # captions from which the whole hierarchy is trained rather than fine-tuned with an anchor
+HELD_VIDEOS = 0.1              # share of videos that choose the epoch
+
+
+def learn(explorer: Explorer, chosen: argparse.Namespace) -> Iterator[Progress]:
+    """Train on a captions file; the last record's summary is {"checkpoint", "kept", "before", "after", "seconds", "notices"}.
+
+    Few captions are learned with guard-rails on the base's own hierarchy; many, or --model hgr, train a hierarchy anew
+    on the base's tower, kept only where it beats the base on videos held out.
+
+    Raises:
+        ExplorerError: captions or videos that cannot be used, or a base that cannot be trained.
+    """
+    base = chosen.base or explorer.checkpoint
+    captions = read_captions(chosen.captions)
+    if chosen.unfreeze != "none":
+        from explorer.training.unfrozen import learn_unfrozen
+        yield from learn_unfrozen(explorer, chosen, captions, base=base)
+        return
+    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=base)
+    if chosen.model == "hgr" or len(data) >= MANY:
+        summary = yield from train_anew(encoder, data, explorer, chosen, base=base)
+    else:
+        summary = yield from fine_tune(encoder, data, explorer, chosen, base=base)
+    yield Progress("done", summary={**summary, "notices": [*summary.get("notices", ()), *notices]})
+
+
+def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Any:
+    """The same guarded fine-tune as the page's."""
+    from explorer.training.finetune import DEFAULT, Surroundings, finetune
+    if encoder.config.model != "hcmi":
+        raise ExplorerError(f"{base} is an HGR model; fine-tune an HCMI model, or train anew with --model hgr")
+    config = replace(DEFAULT, **options(chosen))
+    steps = finetune(encoder.model, data, config, around=Surroundings(bank=bank_of(encoder)))
+    outcome = yield from follow(steps, f"{len(data)} captions")
+    name = explorer.teaching.keep(outcome, encoder, explorer.shelf, base, data=len(data), name=chosen.name)
+    return {**outcome.as_json(), "checkpoint": name}
+
+
+def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Any:
+    """A fresh hierarchy on the base's tower; kept where its rsum on held-out videos beats the base's."""
+    from explorer.model.checkpoint import build
+    from explorer.training.train import fit, validate
+    started = time.monotonic()
+    train, held = split_videos(data, seed=chosen.seed)
+    model = build(fresh_config(encoder.config, chosen.model))
+    before = validate(encoder.model, held)
+    defaults = TrainConfig(epochs=50, batch_size=64) if chosen.model == "hgr" else TrainConfig()
+    yield from follow(fit(model, train, replace(defaults, **options(chosen)), validation=held), f"{len(train)} captions")
+    after = validate(model, held)
+    kept = after["rsum"] > before["rsum"]
+    name = base
+    if kept:
+        name = explorer.teaching.save(model, encoder, explorer.shelf, base, name=chosen.name, data=f"{len(train)} captions",
+                                      metrics={"before": before, "after": after})
+    notices = () if kept else ("the new model was not better on the videos held out, so the base stays; train longer or on more captions",)
+    return {"checkpoint": name, "kept": kept, "before": before, "after": after, "seconds": round(time.monotonic() - started, 1),
+            "notices": notices}
+
+
+def fresh_config(config: ModelConfig, model: str) -> ModelConfig:
+    """The learned hierarchy over a tower of the same width."""
+    kind = {"model": "hgr"} if model == "hgr" else {"frame_layers": 4, "learned_merge": True, "token_weights": True}
+    return replace(config, level_weights=LevelWeights(), **kind)
+
+
+def options(chosen: argparse.Namespace) -> dict[str, Any]:
+    """Fields of TrainConfig that were given."""
+    given = {"epochs": chosen.epochs, "lr": chosen.lr, "seed": chosen.seed}
+    return {name: value for name, value in given.items() if value is not None}
+
+
+def split_videos(data: PairData, *, seed: int) -> tuple[PairData, PairData]:
+    """Captions of most videos to learn from, of the others to choose the epoch.
+
+    Raises:
+        ExplorerError: too few videos to hold any out.
+    """
+    videos = np.unique(data.owners)
+    if len(videos) < 4:
+        raise ExplorerError(f"{len(videos)} captioned videos are too few to train on and to check on; caption at least 4")
+    away = np.random.default_rng(seed).permutation(videos)[:max(2, round(len(videos) * HELD_VIDEOS))]
+    inside = np.isin(data.owners, away)
+    return data.take(np.flatnonzero(~inside)), data.take(np.flatnonzero(inside))

@@ -1,0 +1,148 @@
+"""Evaluation from the command line: files and captions -> kept features -> the field's numbers."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.config import SamplingConfig
+from explorer.desk import fit_image
+from explorer.records import CaptionPair, ExplorerError, FrameFeatures
+from explorer.training.benchmarks import BENCHMARKS, read_benchmark
+from explorer.training.captions import CaptionSet, match_videos, read_captions
+from explorer.training.dataset import PairData, pair_data
+
+if TYPE_CHECKING:
+    from explorer.model.encoder import Encoder
+    from explorer.service import Explorer
+    from explorer.training.binary_selection import Score
+
+PICTURES = (".jpg", ".jpeg", ".png")
+PICTURES_AT_ONCE = 64
+PAIRS_AT_ONCE = 64
+
+
+def measure_captions(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Retrieval on a person's own captions; the object and its table."""
+    from explorer.training.evaluate import evaluate, table
+    encoder, data, notices = load_pairs(explorer, read_captions(chosen.captions), chosen.videos, checkpoint=chosen.checkpoint)
+    result = evaluate(encoder.model, data, frames=explorer.settings.sampling.frames, weights=chosen.weights)
+    return {**result, "notices": list(notices)}, "\n".join([table(result), *notices])
+
+
+def measure_benchmark(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """One of the field's benchmarks by its protocol, beside the published table."""
+    from explorer.training.evaluate import evaluate_benchmark, table
+    if chosen.annotations is None:
+        raise ExplorerError("a benchmark needs --annotations DIR, the folder of its annotation files")
+    captions = read_benchmark(chosen.benchmark, chosen.annotations)
+    frames = BENCHMARKS[chosen.benchmark].frames
+    if frames > 12:
+        sampling = SamplingConfig(frames=frames, hop=frames)
+        explorer.settings = replace(explorer.settings, sampling=sampling)
+    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint, stems=True)
+    wanted = len({pair.file for pair in captions.pairs})
+    bank = bank_of(encoder)
+    result = evaluate_benchmark(encoder.model, data, chosen.benchmark, missing=wanted - len(set(data.files)), bank=bank)
+    return {**result, "notices": list(notices)}, "\n".join([table(result), *notices])
+
+
+def measure_selection(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
+    """Fine-grained binary selection: the true sentence against altered ones, accuracy a kind, beside the tower alone."""
+    from explorer.training.binary_selection import binary_selection, choices, word_bank
+    captions = read_captions(chosen.captions) if chosen.captions else read_benchmark(chosen.benchmark, chosen.annotations)
+    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint, stems=True)
+    texts = [data.texts[i].text for i in range(len(data))]
+    questions = choices(list(zip(data.owners.tolist(), texts)), bank=word_bank(texts))
+    result = {name: binary_selection(scorer, questions) for name, scorer in scorers(encoder, data).items()}
+    lines = [f"{name:10} " + "  ".join(f"{kind} {found['accuracy']:.1f} ({found['pairs']:.0f})" for kind, found in row.items())
+             for name, row in result.items()]
+    return {"videos": len(data.files), "accuracy": result, "notices": list(notices)}, "\n".join([*lines, *notices])
+
+
+def scorers(encoder: Encoder, data: PairData) -> dict[str, Score]:
+    """Pairwise scores (video numbers, texts) -> (N,): the checkpoint's total, and the tower alone."""
+    from explorer.training.dataset import centre_view, pad
+    views = [frames[centre_view(len(frames), 12)] for frames in data.frames]
+    means = np.stack([frames.astype(np.float32).mean(axis=0) for frames in data.frames])
+    means /= np.linalg.norm(means, axis=1, keepdims=True)
+
+    def total(videos: Sequence[int], texts: Sequence[str]) -> np.ndarray:
+        return np.concatenate([np.diag(encoder.score(encoder.texts(texts[i:i + PAIRS_AT_ONCE]), *pad(
+            [views[v] for v in videos[i:i + PAIRS_AT_ONCE]]))["total"]) for i in range(0, len(texts), PAIRS_AT_ONCE)])
+
+    def mean_pool(videos: Sequence[int], texts: Sequence[str]) -> np.ndarray:
+        return (encoder.tower.encode_texts(list(texts)) * means[np.asarray(videos)]).sum(axis=1)
+
+    return {encoder.config.model: total, "mean_pool": mean_pool}
+
+
+def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkpoint: str | None = None,
+               stems: bool = False) -> tuple[Encoder, PairData, tuple[str, ...]]:
+    """Captions joined with kept features of their files, which are decoded and encoded where that was not done before.
+
+    Raises:
+        ExplorerError: no captioned file is there, or none can be read.
+    """
+    encoder = explorer.encoder(checkpoint)
+    if not folder.is_dir():
+        raise ExplorerError(f"there is no folder {folder}; give the one that holds the videos")
+    paths, notices = match_videos(captions.pairs, folder, stems=stems)
+    if not paths:
+        raise ExplorerError(f"none of the captioned files is in {folder}; check --videos")
+    pictures = {name: path for name, path in paths.items() if path.suffix.lower() in PICTURES}
+    features = picture_features(encoder, pictures) | video_features(explorer, encoder, folder, paths, pictures)
+    missing = sorted(set(paths) - set(features))
+    if missing:
+        notices += (f"{len(missing)} of {len(paths)} files could not be read and are left out, such as {missing[0]}",)
+    return encoder, pairs_of(encoder, captions.pairs, features), (*captions.notices, *notices)
+
+
+def pairs_of(encoder: Encoder, pairs: Iterable[CaptionPair], features: dict[str, FrameFeatures]) -> PairData:
+    """Captions over kept features; words and phrases are encoded once each, whatever the number of captions."""
+    from explorer.model import phrases
+    from explorer.training.texts import text_table
+    if encoder.config.text_levels == "learned":
+        return pair_data(pairs, features, lambda texts: encoder.texts(texts))
+    return pair_data(pairs, features, lambda texts: text_table(
+        texts, parse=lambda part: [(one.words, one.phrases) for one in phrases.parse(part)],
+        encode=encoder.tower.encode_texts, prompt=encoder.config.prompt.format))
+
+
+def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: dict[str, Path],
+                   pictures: dict[str, Path]) -> dict[str, FrameFeatures]:
+    """Features of videos through the same index as the library's, so that a second measurement decodes nothing."""
+    if len(pictures) == len(paths):
+        return {}
+    explorer.choose_encoder(encoder)
+    for _ in explorer.index_now([str(folder)]):
+        pass
+    known = {video.path: video for video in explorer.store.videos() if video.set_id is not None}
+    found = {name: known.get(str(path.absolute())) for name, path in paths.items() if name not in pictures}
+    return {name: explorer.store.features(video.id) for name, video in found.items() if video is not None}
+
+
+def picture_features(encoder: Encoder, paths: dict[str, Path]) -> dict[str, FrameFeatures]:
+    """A photo is a video of one frame."""
+    from PIL import Image
+    names, found = list(paths), {}
+    for i in range(0, len(names), PICTURES_AT_ONCE):
+        part = names[i:i + PICTURES_AT_ONCE]
+        pixels = []
+        for name in part:
+            with Image.open(paths[name]) as image:
+                pixels.append(fit_image(np.asarray(image.convert("RGB")), encoder.frame_size))
+        vectors = encoder.encode_frames(np.stack(pixels))
+        found |= {name: FrameFeatures(np.zeros(1), vectors[row:row + 1]) for row, name in enumerate(part)}
+    return found
+
+
+def bank_of(encoder: Encoder) -> Any:
+    """Features of the bank of unrelated captions."""
+    from explorer.config import PROJECT_DIR
+    from explorer.search.calibrate import read_bank
+    return encoder.texts(read_bank(PROJECT_DIR / "assets" / "caption_bank.txt"))

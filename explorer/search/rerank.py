@@ -1,0 +1,245 @@
+"""Third step of a search: the model scores the K candidates at three levels; the scores are kept, so weights move freely."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from explorer.records import LEVELS, LevelWeights, TextFeatures
+from explorer.search.retrieve import WindowBatch
+
+if TYPE_CHECKING:
+    from explorer.records import Phrase
+
+SENTENCE_SHARE = 0.5            # of the frame curve; the rest is the phrases', so that a moment is where the phrases are
+EXCLUDED_Z = 2.0                # standard deviations above the library's mean from which an excluded phrase is there
+PUSHED_DOWN = 0.5               # what an excluded phrase costs a hit below that, in standard deviations of the totals
+
+
+class Encoder(Protocol):
+    """What a search asks of a checkpoint with its tower; levels and texts pass through it unread."""
+
+    name: str                   # checkpoint id; the windows of the index must name the same
+    model: Any                  # HCMI or HGR: similarity(text levels, video levels) -> level -> (Q, V)
+
+    def text(self, text: str, phrases: Sequence[Phrase] = ()) -> TextFeatures:
+        """A text through the tower; phrases of the person's, else the parser's."""
+
+    def texts(self, texts: Sequence[str]) -> list[TextFeatures]:
+        """Many texts at once, with the parser's phrases."""
+
+    def text_levels(self, texts: Sequence[TextFeatures]) -> Any:
+        """The model's TextLevels of Q texts."""
+
+    def levels(self, features: np.ndarray, mask: np.ndarray) -> Any:
+        """The model's VideoLevels of V windows, (V, F, D) kept features and (V, F) bool."""
+
+    def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 of the tower's size -> (N, D) float16."""
+
+
+@dataclass(frozen=True)
+class Grids:
+    """The cosines under the level scores of one text and V windows, and where the clips are.
+
+    phrase_clip (V, P, C), phrase_frame (V, P, F) and word_frame (V, W, F), the lowest float where padded; assignment
+    (V, F, C) is each frame's share in each clip; P are the phrases that are on, W the words of the text's features.
+    """
+
+    phrase_clip: np.ndarray
+    phrase_frame: np.ndarray
+    word_frame: np.ndarray
+    assignment: np.ndarray
+    clip_mask: np.ndarray
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """K scored candidates of one query, enough to move level weights without the model.
+
+    scores is (K, 3) in the order of LEVELS; curve (K, F) tells where in a window the phrases are, the lowest float
+    where padded; penalty (K,) is what excluded phrases cost, infinity where they remove.
+    """
+
+    text: TextFeatures
+    batch: WindowBatch
+    levels: Any                 # the model's VideoLevels, kept so that another text needs no clustering
+    scores: np.ndarray
+    grids: Grids
+    curve: np.ndarray
+    penalty: np.ndarray
+    weights: LevelWeights
+
+    @property
+    def totals(self) -> np.ndarray:
+        """(K,) weighted mean of the levels less the penalty; minus infinity where an excluded phrase removes."""
+        return total(self.scores, self.weights) - self.penalty
+
+
+def total(scores: np.ndarray, weights: LevelWeights) -> np.ndarray:
+    """(..., 3) level scores -> (...) weighted means.
+
+    >>> total(np.array([[1.0, 0.5, 0.0]]), LevelWeights(video=1, clip=1, frame=0)).tolist()
+    [0.75]
+    """
+    return scores @ np.asarray(weights.normalised(), np.float64)
+
+
+def reweigh(ranked: Ranked, weights: LevelWeights) -> Ranked:
+    """The same candidates under other level weights: nothing is encoded, decoded or read."""
+    return replace(ranked, weights=weights)
+
+
+def array(tensor: Any) -> np.ndarray:
+    """A tensor on any device, or an array, as a numpy array of float32 or of its own whole or bool type."""
+    if not hasattr(tensor, "detach"):
+        return np.asarray(tensor)
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def take(levels: Any, rows: np.ndarray) -> Any:
+    """The named rows of a model's VideoLevels."""
+    import torch
+    chosen = torch.as_tensor(np.asarray(rows, np.int64), device=levels.video.device)
+    parts = {field.name: getattr(levels, field.name) for field in fields(levels)}
+    return type(levels)(**{name: part[chosen] if isinstance(part, torch.Tensor) else part for name, part in parts.items()})
+
+
+def compare(encoder: Encoder, text: Any, levels: Any) -> np.ndarray:
+    """Level scores (Q, V, 3) of Q texts (TextLevels) and V windows (VideoLevels), by the model's own similarity."""
+    import torch
+    with torch.inference_mode():
+        found = encoder.model.similarity(text, levels)
+        return np.stack([array(found[level]) for level in LEVELS], axis=-1)
+
+
+def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndarray]:
+    """The cosines of one text's phrases and words with each window's clips and frames, and its frame curve (V, F)."""
+    import torch
+    with torch.inference_mode():
+        lowest = torch.finfo(torch.float32).min
+        phrases, words = encoded.phrases[0][encoded.phrase_mask[0]], encoded.words[0][encoded.word_mask[0]]
+        no_frame, no_clip = ~levels.frame_mask[:, None], ~levels.clip_mask[:, None]
+        table = torch.einsum("nd,vfd->vnf", torch.cat([encoded.sentence, phrases, words]), levels.frames)   # (V, N, F)
+        table = table.masked_fill(no_frame, lowest)
+        phrase_frame, word_frame = table[:, 1:1 + len(phrases)], table[:, 1 + len(phrases):]
+        phrase_clip = torch.einsum("pd,vcd->vpc", phrases, levels.clips).masked_fill(no_clip, lowest)
+        shares = torch.as_tensor(_shares(text, len(phrases)), device=phrases.device)
+        curve = SENTENCE_SHARE * table[:, 0] + (1 - SENTENCE_SHARE) * torch.einsum("p,vpf->vf", shares, phrase_frame)
+        return Grids(array(phrase_clip), array(phrase_frame), array(word_frame), array(levels.assignment),
+                     array(levels.clip_mask)), array(curve)
+
+
+def _shares(text: TextFeatures, count: int) -> np.ndarray:
+    """Weights (P,) of the phrases that are on, of sum 1; equal where the text has none of its own."""
+    own = [phrase.weight for phrase in text.phrase_spans if phrase.weight > 0]
+    weights = np.array(own if len(own) == count else [1.0] * count, np.float32)
+    return weights / weights.sum()
+
+
+def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights,
+          levels: Any = None) -> Ranked:
+    """Score candidates at all levels.
+
+    Args:
+        encoder: the checkpoint that made the index.
+        text: the query's features; phrase weights count.
+        batch: K candidates with their kept features.
+        weights: of the levels.
+        levels: the model's VideoLevels of the batch where known (another text on the same candidates).
+    """
+    levels = encoder.levels(batch.features, batch.mask) if levels is None else levels
+    encoded = encoder.text_levels([text])
+    cosines, curve = grids(text, encoded, levels)
+    return Ranked(text=text, batch=batch, levels=levels, scores=compare(encoder, encoded, levels)[0], grids=cosines,
+                  curve=curve, penalty=np.zeros(len(batch)), weights=weights)
+
+
+def estimate(text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights) -> np.ndarray:
+    """The totals (K,) without the model: frames as the tower gave them, and frames in the place of clips.
+
+    Clustering is nine tenths of the cost of a full score; this one is a product of matrices, and near enough to say which
+    windows deserve it (how near: benchmarks/search_speed.py).
+    """
+    phrases = [v for v, p in zip(text.phrases, text.phrase_spans or [None] * len(text.phrases)) if p is None or p.weight > 0]
+    rows = [text.sentence, *(phrases or [text.sentence]), *(text.words if len(text.words) else [text.sentence])]
+    table = batch.features.astype(np.float32) @ np.stack(rows).T                     # (K, F, 1 + P + W)
+    last = 1 + max(len(phrases), 1)
+    count = batch.mask.sum(1)
+    mean = np.einsum("kfd,kf->kd", batch.features, batch.mask, dtype=np.float32)
+    video = (table[:, :, 0] * batch.mask).sum(1) / np.maximum(np.linalg.norm(mean, axis=1), 1e-6)
+    shares = _shares(text, last - 1)
+    levels = [video, _max_mean(table[:, :, 1:last], batch.mask, count, shares),
+              _max_mean(table[:, :, last:], batch.mask, count, None)]
+    return total(np.stack(levels, axis=1), weights)
+
+
+def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
+    """Late interaction (K,) of cosines (K, F, N): tokens by `shares`, or equal, and frames equal."""
+    best_frame = np.where(mask[:, :, None], table, -np.inf).max(1)                   # (K, N)
+    best_token = np.where(mask, table.max(2), 0).sum(1) / np.maximum(count, 1)       # (K,)
+    return (best_frame @ (np.full(table.shape[2], 1 / table.shape[2]) if shares is None else shares) + best_token) / 2
+
+
+def shortlist(text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights, count: int) -> WindowBatch:
+    """The `count` candidates of the highest estimate, in their old order."""
+    if len(batch) <= count:
+        return batch
+    rows = np.sort(np.argpartition(-estimate(text, batch, weights=weights), count)[:count])
+    return _rows(batch, rows)
+
+
+def _rows(record: Any, rows: np.ndarray) -> Any:
+    return type(record)(**{field.name: getattr(record, field.name)[rows] for field in fields(record)})
+
+
+def rows_of(ranked: Ranked, rows: np.ndarray) -> Ranked:
+    """The named candidates of a ranking."""
+    return replace(ranked, batch=_rows(ranked.batch, rows), levels=take(ranked.levels, rows), scores=ranked.scores[rows],
+                   grids=_rows(ranked.grids, rows), curve=ranked.curve[rows],
+                   penalty=ranked.penalty[rows])
+
+
+def average_frame(encoded: Any, text: TextFeatures, levels: Any) -> float:
+    """The frame curve's mean over windows sampled from the library: what an average frame is worth to this text."""
+    _, curve = grids(text, encoded, levels)
+    return float(curve[array(levels.frame_mask)].mean())
+
+
+def rescore(encoder: Encoder, ranked: Ranked, text: TextFeatures) -> Ranked:
+    """The same candidates for a changed text (phrases weighed or off): neither towers nor clustering run again."""
+    again = score(encoder, text, ranked.batch, weights=ranked.weights, levels=ranked.levels)
+    return replace(again, penalty=ranked.penalty)
+
+
+def presence(sentences: np.ndarray, levels: Any) -> np.ndarray:
+    """How much of each text is anywhere in each window: the best clip's cosine, (N, D) and V windows -> (N, V)."""
+    clips, mask = array(levels.clips), array(levels.clip_mask)
+    cosines = np.einsum("nd,vcd->nvc", sentences, clips, optimize=True)
+    return np.where(mask[None], cosines, -np.inf).max(-1)
+
+
+def exclude(ranked: Ranked, excluded: Sequence[np.ndarray], *, reference: Any = None) -> Ranked:
+    """Let excluded phrases cost: a window where one stands out goes, one where it is likelier than usual falls.
+
+    z is a window's presence of the phrase in standard deviations above its mean over the reference windows;
+    z >= EXCLUDED_Z removes, 0 < z < EXCLUDED_Z costs PUSHED_DOWN * z standard deviations of the candidates' totals.
+
+    Args:
+        ranked: the scored candidates.
+        excluded: (D,) unit sentence vectors of the excluded phrases.
+        reference: VideoLevels of windows sampled over the library; None takes the candidates themselves.
+    """
+    if not len(excluded) or not len(ranked.batch):
+        return ranked
+    sentences = np.stack(list(excluded)).astype(np.float32)
+    here = presence(sentences, ranked.levels)
+    usual = here if reference is None else presence(sentences, reference)
+    z = (here - usual.mean(1, keepdims=True)) / np.maximum(usual.std(1, keepdims=True), 1e-6)
+    worst = z.max(0)
+    spread = float(total(ranked.scores, ranked.weights).std())
+    cost = np.where(worst >= EXCLUDED_Z, np.inf, PUSHED_DOWN * spread * np.maximum(worst, 0))
+    return replace(ranked, penalty=ranked.penalty + cost)

@@ -1,0 +1,130 @@
+"""Second step of a search: filters and the coarse vectors of all windows give the K candidates that are scored finely."""
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from explorer.records import LevelWeights, Query, TextFeatures
+
+CANDIDATES = 1000               # K: with the probes below the fine top 10 is exact in >= 99 % of queries (benchmarks/search_speed.py)
+
+
+@dataclass(frozen=True)
+class WindowBatch:
+    """The kept features of V windows, padded to F frames of width D, one row a window.
+
+    ids, video_ids and first are (V,) int64, first being the kept-frame number of each window's first frame; start and
+    end are (V,) seconds; features is (V, F, D) float16 of unit rows; mask (V, F) is True where real.
+    """
+
+    ids: np.ndarray
+    video_ids: np.ndarray
+    first: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    features: np.ndarray
+    mask: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+@dataclass(frozen=True)
+class VideoRow:
+    """What a hit shows of its file."""
+
+    id: int
+    public_id: str
+    path: str
+    duration: float           # seconds
+    fingerprint: str = ""
+
+
+class Library(Protocol):
+    """What a search asks of the index; every window named here was made by one encoder."""
+
+    @property
+    def encoder(self) -> str:
+        """Name of the encoder that made the windows' vectors."""
+
+    def allowed(self, query: Query) -> np.ndarray | None:
+        """Ids (N,) of the windows that the query's filters leave; None where it has no filter."""
+
+    def nearest(self, probes: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """The k windows of the highest inner product for probes (R, D): ids (R, k), -1 where fewer, and scores (R, k)."""
+
+    def windows(self, ids: np.ndarray) -> WindowBatch:
+        """Kept features and places of the named windows, in the order named."""
+
+    def windows_of(self, video_id: int) -> np.ndarray:
+        """Ids of a file's windows, by time."""
+
+    def frame_times(self, video_id: int) -> np.ndarray:
+        """Seconds (N,) of a file's kept frames, ascending."""
+
+    def sample(self, count: int) -> np.ndarray:
+        """At most `count` window ids, evenly over the library: the same ones until the library changes."""
+
+    def videos(self, ids: Sequence[int]) -> Mapping[int, VideoRow]:
+        """Rows of the named files."""
+
+
+def _unit(vectors: np.ndarray) -> np.ndarray:
+    norms = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return vectors / np.where(norms > 0, norms, 1)
+
+
+def _weighted_mean(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
+    """(N, D) with (N,) weights -> (D,); zeros where there is nothing to average."""
+    shares = np.asarray(weights, np.float32)
+    if len(vectors) == 0 or shares.sum() == 0:
+        return np.zeros(vectors.shape[-1], np.float32)
+    return (shares / shares.sum()) @ vectors
+
+
+def probes(text: TextFeatures, weights: LevelWeights) -> np.ndarray:
+    """Coarse query vectors whose neighbours hold the windows of the highest total.
+
+    The first is the total with every maximum taken as a mean: late interaction then is the product of the mean word
+    (phrase) and the mean frame (clip), so its gradient is one vector, w_v sentence + w_c mean phrase + w_f mean word.
+    Then the sentence alone and the mean phrase alone, for windows where one frame or clip, not the mean, meets the text.
+
+    Args:
+        text: the query's vectors, (D,), (P, D), (W, D); phrase weights count.
+        weights: the level weights of the total.
+
+    Returns:
+        (R, D) float32 unit vectors, R in 1..3.
+    """
+    video, clip, frame = weights.normalised()
+    phrase_weights = [p.weight for p in text.phrase_spans] or [1.0] * len(text.phrases)
+    phrase = _weighted_mean(text.phrases, phrase_weights[:len(text.phrases)])
+    word = _weighted_mean(text.words, [1.0] * len(text.words))
+    sentence = text.sentence.astype(np.float32)
+    mixed = video * sentence + clip * (phrase if phrase.any() else sentence) + frame * (word if word.any() else sentence)
+    rows = [mixed, sentence, phrase] if phrase.any() else [mixed, sentence]
+    return _unit(np.stack(rows).astype(np.float32))
+
+
+def _merge(ids: np.ndarray, k: int) -> np.ndarray:
+    """First k different ids of (R, k) neighbour lists, taken rank by rank: half from the first probe, the rest shared."""
+    half = ids[:1, :max(k // 2, 1)].ravel()
+    merged = np.concatenate([half, ids.T.ravel()])
+    merged = merged[merged >= 0]
+    _, first_seen = np.unique(merged, return_index=True)
+    return merged[np.sort(first_seen)][:k]
+
+
+def candidates(library: Library, query: Query, text: TextFeatures, *, weights: LevelWeights,
+               k: int = CANDIDATES) -> np.ndarray:
+    """Ids (at most k,) of the windows to score finely: within the filters, nearest to the query's probes."""
+    allowed = library.allowed(query)
+    if allowed is not None and len(allowed) == 0:
+        return np.zeros(0, np.int64)
+    if allowed is not None and len(allowed) <= k:
+        return np.asarray(allowed, np.int64)
+    ids, _ = library.nearest(probes(text, weights), k, allowed=allowed)
+    return _merge(np.asarray(ids, np.int64), k)

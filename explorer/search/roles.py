@@ -1,0 +1,69 @@
+"""The role graph of a query for drawing: its nodes, and the frames of a moment that met each of them."""
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer.search.rerank import array
+
+if TYPE_CHECKING:
+    from explorer.model.encoder import Encoder
+    from explorer.model.graph import RoleGraph
+    from explorer.search.retrieve import Library
+
+
+def drawn(text: str, *, encoder: Encoder | None = None, library: Library | None = None, video_id: int = 0,
+          time: float = 0.0) -> dict[str, Any]:
+    """Nodes and edges of a text's role graph (arXiv 2003.00392).
+
+    Args:
+        text: the query, filters taken out.
+        encoder: HGR scores nodes by its own levels; any other model by its tower, the node's words as a prompt.
+        library: the index; None draws the graph alone.
+        video_id, time: the moment whose frames are asked.
+
+    Returns:
+        {"nodes": [{"id", "label", "kind", "role", "start", "end", "score", "frame", "time"}],
+        "edges": [{"source", "target", "role"}]}; score, frame and time are None where no frame was asked.
+    """
+    from explorer.model.phrases import graph
+    found = graph(text)
+    best = _best_frames(found, encoder, library, video_id, time) if encoder and library else {}
+    nodes = [{"id": i, "label": node.text, "kind": node.kind, "role": node.role, "start": node.start, "end": node.end,
+              **best.get(i, {"score": None, "frame": None, "time": None})} for i, node in enumerate(found.nodes)]
+    return {"nodes": nodes, "edges": [{"source": e.source, "target": e.target, "role": e.role} for e in found.edges]}
+
+
+def _best_frames(graph: RoleGraph, encoder: Encoder, library: Library, video_id: int, time: float) -> dict[int, dict[str, Any]]:
+    batch = library.windows(library.windows_of(video_id))
+    if not len(batch):
+        return {}
+    row = int(np.argmin(np.abs((batch.start + batch.end) / 2 - time)))
+    cosines = _cosines(graph, encoder, batch.features[row:row + 1], batch.mask[row:row + 1])
+    times, first, found = library.frame_times(video_id), int(batch.first[row]), {}
+    for i, scores in enumerate(cosines):
+        if np.isfinite(scores).any():
+            frame = first + int(np.nanargmax(scores))
+            found[i] = {"score": float(np.nanmax(scores)), "frame": frame, "time": float(times[frame])}
+    return found
+
+
+def _cosines(graph: RoleGraph, encoder: Encoder, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """(nodes, F) cosines of each node and frame, NaN where there is no frame."""
+    if encoder.config.model == "hgr":
+        return _by_hgr(graph, encoder, features, mask)
+    nodes = encoder.texts([node.text for node in graph.nodes])
+    frames = array(encoder.levels(features, mask).frames)[0]
+    return np.where(mask[0], np.stack([text.sentence for text in nodes]) @ frames.T, np.nan)
+
+
+def _by_hgr(graph: RoleGraph, encoder: Encoder, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    import torch
+
+    from explorer.model.hgr_text import slots
+    text = encoder.text(graph.text)
+    frames = torch.from_numpy(features.astype(np.float32)).to(encoder.tower.device)
+    with torch.inference_mode():
+        rows = encoder.model.explain(encoder.text_levels([text]), frames, torch.from_numpy(mask).to(encoder.tower.device))
+    return array(rows)[list(slots(graph))]

@@ -1,0 +1,491 @@
+"""The one door for the page, the web side and the command line: the library, its models, its searches, its jobs."""
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from explorer import desk
+from explorer.config import PROJECT_DIR, Settings
+from explorer.index.indexer import index
+from explorer.index.stills import Stills
+from explorer.index.store import Store
+from explorer.index.stored import StoredVideo
+from explorer.jobs import Jobs
+from explorer.lock import DataLock
+from explorer.media.decode import DecodeWorker
+from explorer.playback import Playback
+from explorer.records import (Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult)
+from explorer.shelf import Shelf
+from explorer.teaching import Teaching
+
+if TYPE_CHECKING:
+    from explorer.model.encoder import Encoder
+    from explorer.search.calibrate import Calibration
+    from explorer.search.find import Asked
+    from explorer.search.library import StoredLibrary
+
+log = logging.getLogger(__name__)
+
+ASKED_KEPT = 64                # encoded queries kept, so that sliders and chips need no tower
+BANK = PROJECT_DIR / "assets" / "caption_bank.txt"
+SAMPLES = "sample library"     # folder of the data folder
+
+
+class Explorer:
+    """A person's library on this machine. Any thread may call any method.
+
+    Args:
+        settings: the data folder, the checkpoint, the decoder, the device.
+        writer: whether this process changes the library; a search beside a running app only reads.
+
+    Raises:
+        AlreadyRunning: another process writes to this data folder.
+        ExplorerError: the data folder cannot be used.
+    """
+
+    def __init__(self, settings: Settings, *, writer: bool = True) -> None:
+        self.settings = settings
+        self.lock = DataLock(settings.data_dir) if writer else None
+        if not writer and not settings.database.is_file():
+            raise ExplorerError(f"nothing is indexed in {settings.data_dir} yet; run `python -m explorer index FOLDER` first")
+        try:
+            self.store = Store(settings.database, read_only=not writer)
+            self.stills = Stills(settings.data_dir / "stills.db")
+            self.shelf = Shelf(settings)
+            self.desk = desk.Desk(settings.data_dir)
+            self.teaching = Teaching(settings.data_dir)
+            self.jobs_table = Jobs(self.store) if writer else None
+            self.playback = Playback(self.store, settings.data_dir / "playable")
+        except BaseException:
+            self.release()
+            raise
+        self._checkpoint = self.desk.current() or settings.checkpoint
+        self._model_state, self._model_message = "loading", ""
+        self._asked: OrderedDict[tuple[str, str], Asked] = OrderedDict()
+        self._libraries: dict[str, StoredLibrary] = {}
+        self._banks: dict[str, Any] = {}
+        self._calibrations: dict[str, Calibration | None] = {}
+        self._worker: DecodeWorker | None = None
+        self._guard = threading.RLock()
+        if self.jobs_table is not None:
+            self._register()
+
+    def _register(self) -> None:
+        assert self.jobs_table is not None
+        for kind, maker, stop in (("index", self._index, self._stop_decoding), ("samples", self._samples, self._stop_decoding),
+                                  ("train", self._train, None), ("download", self._download, None)):
+            self.jobs_table.register(kind, maker, stop=stop)
+
+    # ---- lifetime
+
+    def warm_up(self) -> None:
+        """Load the model in a thread, so that the page opens at once and the first search waits the least."""
+        threading.Thread(target=self._warm, name="warm-up", daemon=True).start()
+
+    def _warm(self) -> None:
+        try:
+            encoder = self.encoder()
+            encoder.text("a dog runs")
+        except Exception as error:                # whatever it is, the page says it in place of the model
+            log.debug("cannot load the model", exc_info=True)
+            self._model_state, self._model_message = "failed", str(error) or type(error).__name__
+
+    def close(self) -> None:
+        """Stop jobs (they can be resumed), end child processes, let another process write."""
+        if self.jobs_table is not None:
+            self.jobs_table.close()
+        self._stop_decoding()
+        self.playback.close()
+        if self.lock is not None:
+            for library in self._libraries.values():
+                library.vectors.save()
+        self.store.close()
+        self.stills.close()
+        self.release()
+
+    def release(self) -> None:
+        if self.lock is not None:
+            self.lock.release()
+
+    def __enter__(self) -> Explorer:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # ---- models
+
+    @property
+    def checkpoint(self) -> str:
+        """Name of the current checkpoint."""
+        return self._checkpoint
+
+    def encoder(self, name: str | None = None) -> Encoder:
+        """The encoder of a checkpoint; None is the current one.
+
+        Raises:
+            ExplorerError: it cannot be loaded.
+        """
+        encoder = self.shelf.encoder(name or self._checkpoint)
+        if name in (None, self._checkpoint):
+            self._model_state, self._model_message = "ready", ""
+        return encoder
+
+    def models(self) -> list[dict[str, Any]]:
+        """Every checkpoint as the page shows it; a broken one has "error"."""
+        shown = []
+        for one in self.shelf.models():
+            files = one.get("files", {})
+            shown.append({**one, "model": one.get("config", {}).get("model", "?"), "size": one.get("bytes", 0),
+                          "sha256": next((entry["sha256"] for entry in files.values()), ""),
+                          "level_weights": one.get("config", {}).get("level_weights"), "kept": one.get("kept", True),
+                          "metrics": one.get("metrics") or {}, "current": one.get("name") == self._checkpoint})
+        return shown
+
+    def use_model(self, name: str) -> int:
+        """Make a checkpoint current, remember it, and embed the library with it from kept features; the job's number."""
+        self.encoder(name)
+        self.desk.set_current(name)
+        self._checkpoint = name
+        self._asked.clear()
+        return self.start_index()
+
+    keep_model = use_model
+
+    def choose(self, name: str) -> None:
+        """Make a checkpoint current and remember it, without indexing: the command line indexes next."""
+        self.encoder(name)
+        self.desk.set_current(name)
+        self._checkpoint = name
+
+    def choose_encoder(self, encoder: Encoder) -> None:
+        """Index with an encoder at hand for the life of this object."""
+        self._checkpoint = next(name for name in (one["name"] for one in self.shelf.models()) if self.shelf.loaded(name) is encoder)
+
+    def roll_back(self) -> int:
+        """Go back to the checkpoint that was current before."""
+        return self.use_model(self.desk.previous() or self.settings.checkpoint)
+
+    def download_size(self, tower: str) -> dict[str, Any]:
+        """Megabytes a tower takes, and whether it is on this machine already."""
+        from explorer.model import clip
+        cached = clip.weights_path(tower, self.settings.data_dir / "towers") is not None
+        return {"size_mb": clip.size_mb(tower), "cached": cached}
+
+    def add_tower(self, name: str, agreed: bool = False) -> int:
+        """Fetch a tower (the person having agreed to its size) and make a checkpoint of it; the job's number."""
+        if not agreed and not self.download_size(name)["cached"]:
+            raise ExplorerError(f"{name} must be downloaded; agree to its size first")
+        return self._jobs().start("download", {"tower": name})
+
+    def _download(self, arguments: dict[str, Any]) -> Iterator[Progress]:
+        yield from self.shelf.add_tower(arguments["tower"])
+
+    # ---- library
+
+    def status(self) -> dict[str, Any]:
+        """What the page's head says; the model is "loading", "ready" or "failed"."""
+        counts = self.store.counts()
+        return {"model": self._model_state, "message": self._model_message, "device": self.device(),
+                "checkpoint": self._checkpoint, "videos": counts.indexed + counts.damaged, "windows": counts.windows,
+                "folders": counts.roots, "seconds": counts.seconds, "failed": counts.failed, "missing": counts.missing,
+                "offline": counts.offline, "new": counts.new, "damaged": counts.damaged}
+
+    def device(self) -> str:
+        """What runs the model, once it is loaded."""
+        encoder = self.shelf.loaded(self._checkpoint)
+        if encoder is None:
+            return ""
+        from explorer.model.device import describe
+        return describe(encoder.tower.device)
+
+    def folders(self) -> list[dict[str, Any]]:
+        """The person's folders with their state and counts."""
+        videos = self.store.videos()
+        return [{"id": root.id, "path": root.path, "state": root.state, "reason": root.reason,
+                 "videos": sum(v.root_id == root.id for v in videos),
+                 "failed": sum(v.root_id == root.id and v.state == "failed" for v in videos)} for root in self.store.roots()]
+
+    def add_folder(self, path: str) -> int:
+        """Take a folder into the library and index it; the job's number.
+
+        Raises:
+            ExplorerError: it is no folder, or lies in the data folder.
+        """
+        self.store.add_root(desk.checked_folder(path, self.settings.data_dir))
+        return self.start_index()
+
+    def remove_folder(self, root_id: int) -> None:
+        """Take a folder out of the library; its files are not touched."""
+        self.store.remove_root(root_id)
+
+    def install_samples(self) -> int:
+        """Make the sample library in the data folder and index it; the job's number."""
+        return self._jobs().start("samples", {})
+
+    def start_index(self, retry_failed: bool = False, trust_smaller: bool = False) -> int:
+        """Bring the index up to date with the folders and the current model; the job's number."""
+        return self._jobs().start("index", {"retry": retry_failed, "trust_smaller": trust_smaller})
+
+    def _index(self, arguments: dict[str, Any]) -> Iterator[Progress]:
+        encoder = self.encoder()
+        with DecodeWorker(self.settings.decoder) as worker:
+            self._worker = worker
+            try:
+                yield from index(self.store, self.store.roots(), encoder=encoder, decoder=worker, stills=self.stills,
+                                 sampling=self.settings.sampling, retry=bool(arguments.get("retry")),
+                                 trust_smaller=bool(arguments.get("trust_smaller")))
+            finally:
+                self._worker = None
+
+    def index_now(self, folders: Sequence[str], *, retry: bool = False) -> Iterator[Progress]:
+        """Index in this thread, for the command line: adds the folders and yields progress."""
+        for folder in folders:
+            self.store.add_root(desk.checked_folder(folder, self.settings.data_dir))
+        yield from self._index({"retry": retry})
+
+    def _samples(self, arguments: dict[str, Any]) -> Iterator[Progress]:
+        from explorer.media.samples import make_samples
+        folder = self.settings.data_dir / SAMPLES
+        yield from (step for step in make_samples(folder) if step.stage != "done")
+        self.store.add_root(folder)
+        yield from self._index(arguments)
+
+    def _stop_decoding(self) -> None:
+        worker = self._worker
+        if worker is not None:
+            worker.kill()
+
+    def videos(self, text: str = "", limit: int = 200) -> list[dict[str, Any]]:
+        """Files whose path holds a text, by path."""
+        windows = self.store.window_counts()
+        found = [v for v in self.store.videos() if text.casefold() in v.path.casefold()]
+        return [_video(v, windows.get(v.id, 0)) for v in found[:limit]]
+
+    def failures(self) -> list[Failure]:
+        """Files that could not be indexed, and damaged ones of which a part was kept, with the reason."""
+        return [Failure(v.path, v.reason) for state in ("failed", "damaged") for v in self.store.videos(state=state)]
+
+    # ---- jobs
+
+    def _jobs(self) -> Jobs:
+        if self.jobs_table is None:
+            raise ExplorerError("this process only reads the library; use the open app, or close it first")
+        return self.jobs_table
+
+    def jobs(self) -> list[Job]:
+        """The newest jobs, newest first."""
+        return list(self._jobs().list())
+
+    def cancel_job(self, job_id: int) -> None:
+        self._jobs().cancel(job_id)
+
+    def pause_job(self, job_id: int) -> None:
+        self._jobs().pause(job_id)
+
+    def resume_job(self, job_id: int) -> None:
+        self._jobs().resume(job_id)
+
+    # ---- search
+
+    def search(self, text: str, *, k: int = 20, weights: LevelWeights | None = None, model: str | None = None,
+               phrase_weights: Mapping[str, float] | None = None, remember: bool = True) -> SearchResult:
+        """Search the library.
+
+        Args:
+            text: what was typed, filters included (see search.query).
+            k: moments wanted.
+            weights: of the levels; None takes the checkpoint's.
+            model: checkpoint name; None is the current one.
+            phrase_weights: phrase -> weight; 0 is off, below 0 excludes.
+            remember: whether it goes into the history.
+
+        Raises:
+            ExplorerError: the query cannot be read, or the index was made by another model.
+        """
+        from explorer.search import find
+        began = time.perf_counter()
+        encoder, asked = self._ask(text, model, phrase_weights)
+        if remember and not phrase_weights:
+            self.desk.remember(text)
+        found = find.find(asked, library=self._library(encoder), encoder=encoder, k=k, calibration=self._calibration(encoder),
+                          weights=weights or encoder.config.level_weights)
+        return desk.timed(found.result, time.perf_counter() - began)
+
+    def _ask(self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None) -> tuple[Encoder, Asked]:
+        from explorer.search import find, query
+        parsed = query.parse(text)
+        encoder = self.encoder(model)
+        key = (encoder.name, text)
+        with self._guard:
+            if key not in self._asked:
+                self._asked[key] = find.ask(encoder, parsed)
+                while len(self._asked) > ASKED_KEPT:
+                    self._asked.popitem(last=False)
+            asked = self._asked[key]
+        return encoder, find.repaired(asked, phrase_weights) if phrase_weights else asked
+
+    def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
+        """Moments that look like a picture (H, W, 3) uint8 of any size."""
+        from explorer.search import find
+        encoder = self.encoder(model)
+        asked = find.ask_image(encoder, desk.fit_image(image, encoder.frame_size))
+        return find.find(asked, library=self._library(encoder), encoder=encoder, k=k,
+                         weights=LevelWeights(1.0, 0.0, 1.0)).result
+
+    def more_like(self, public_id: str, moment: float, *, k: int = 20, model: str | None = None) -> SearchResult:
+        """Moments of other files that look like one."""
+        from explorer.search import find
+        encoder, video = self.encoder(model), self.store.by_public_id(public_id)
+        windows = self.store.windows_of(video.id)
+        if not windows:
+            raise ExplorerError("this video has not been indexed yet; index its folder first")
+        nearest = min(windows, key=lambda w: abs((w.start + w.end) / 2 - moment))
+        return find.more_like(nearest.id, library=self._library(encoder), encoder=encoder, k=k,
+                              weights=encoder.config.level_weights).result
+
+    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None,
+                phrase_weights: Mapping[str, float] | None = None) -> Explanation:
+        """Why a moment met a query: phrase x clip, word x frame, the curve over the file."""
+        from explorer.search.explain import explain
+        encoder, asked = self._ask(text, model, phrase_weights)
+        return explain(asked.text, self.store.by_public_id(public_id).id, moment, library=self._library(encoder),
+                       encoder=encoder, weights=encoder.config.level_weights)
+
+    def why_not(self, text: str, public_id: str, *, model: str | None = None) -> dict[str, Any]:
+        """Where an expected video came for a query, and the level or phrase that held it back."""
+        from dataclasses import asdict
+
+        from explorer.search import find
+        from explorer.search.explain import why_not
+        encoder, asked = self._ask(text, model)
+        library, video = self._library(encoder), self.store.by_public_id(public_id)
+        ranked = find.rank(asked, library=library, encoder=encoder, weights=encoder.config.level_weights)
+        if ranked is None:
+            return {"rank": 0, "of": 0, "level": "", "phrase": "", "sentence": "No video passes the filters of this query."}
+        return asdict(why_not(ranked, video.id, library=library, encoder=encoder))
+
+    def graph(self, text: str, public_id: str | None = None, moment: float | None = None) -> dict[str, Any]:
+        """The role graph of a query for drawing, each node with its best frame in a moment where one is named."""
+        from explorer.search.roles import drawn
+        encoder, asked = self._ask(text)
+        if public_id is None or moment is None:
+            return drawn(asked.query.text)
+        library = self._library(encoder)
+        return drawn(asked.query.text, encoder=encoder, library=library, video_id=self.store.by_public_id(public_id).id, time=moment)
+
+    def _library(self, encoder: Encoder) -> StoredLibrary:
+        from explorer.index.vectors import VectorCache
+        from explorer.search.library import StoredLibrary
+        with self._guard:
+            if encoder.name not in self._libraries:
+                path = self.settings.data_dir / "vectors" / f"{encoder.name}.faiss"
+                self._libraries = {encoder.name: StoredLibrary(self.store, VectorCache(self.store, path, encoder=encoder.name))}
+            return self._libraries[encoder.name]
+
+    def _calibration(self, encoder: Encoder) -> Calibration | None:
+        """The null of the bank over the library as it is now; made anew when the library changed."""
+        from explorer.search import calibrate
+        library = self._library(encoder)
+        with self._guard:
+            known = self._calibrations.get(encoder.name)
+            if known is None or known.generation != library.generation:
+                if encoder.name not in self._banks:
+                    self._banks[encoder.name] = encoder.texts(calibrate.read_bank(BANK))
+                known = calibrate.calibrate(encoder, self._banks[encoder.name], library, generation=library.generation)
+                self._calibrations = {encoder.name: known}
+            return known
+
+    # ---- playing and showing
+
+    def still(self, public_id: str, frame: int) -> bytes | None:
+        """The JPEG of a kept frame, or None."""
+        try:
+            return self.stills.get(self.store.by_public_id(public_id).fingerprint, frame)
+        except ExplorerError:
+            return None
+
+    def request_playable(self, public_id: str) -> dict[str, Any] | None:
+        """Where the bytes of a video are that a browser plays: {"state", "progress", "path", "message"}; None: no such video."""
+        try:
+            video = self.store.by_public_id(public_id)
+        except ExplorerError:
+            return None
+        return self.playback.request(video)
+
+    def reveal(self, public_id: str) -> None:
+        """Show a file in the system's file manager."""
+        desk.reveal(self.store.by_public_id(public_id).path)
+
+    def open_in_player(self, public_id: str) -> None:
+        """Open a file in the system's own player."""
+        desk.open_path(self.store.by_public_id(public_id).path)
+
+    def export(self, result: SearchResult, form: str) -> str:
+        """Write a result as csv, jsonl, m3u, edl, fcpxml or clips into the data folder; the path."""
+        from explorer.search.export import export, export_clips
+        folder = desk.new_folder(self.settings.data_dir / "exports")
+        if form == "clips":
+            export_clips(result.hits, folder, cut=self.playback.cut)
+            return str(folder)
+        infos = {v.id: v.info for v in self.store.by_ids({hit.video_id for hit in result.hits}).values() if v.info}
+        return str(export(result, folder / f"moments.{form}", infos=infos))
+
+    def history(self) -> list[str]:
+        """Recent searches, newest first."""
+        return self.desk.history()
+
+    def save_search(self, text: str) -> None:
+        self.desk.save_search(text)
+
+    def saved_searches(self) -> list[str]:
+        return self.desk.saved()
+
+    # ---- teaching
+
+    def captions(self) -> list[dict[str, Any]]:
+        """What the person taught so far, with the file each line is about."""
+        return self.teaching.lines()
+
+    def add_caption(self, public_id: str, caption: str, start: float | None = None, end: float | None = None) -> None:
+        """Keep a caption of a video, or of its span [start, end) seconds."""
+        video = self.store.by_public_id(public_id)
+        self.teaching.add_caption(video.path, caption, start=start, end=end, duration=video.info.duration if video.info else None)
+
+    def feedback(self, kind: str, text: str, public_id: str, *, time: float | None = None, phrase: str | None = None,
+                 word: str | None = None, good: bool = True) -> None:
+        """Keep a judgement: kind video, clip (of a phrase) or frame (of a word)."""
+        self.teaching.add_feedback(kind, text, self.store.by_public_id(public_id).path, time=time, phrase=phrase, word=word, good=good)
+
+    def start_training(self, **choices: Any) -> int:
+        """Fine-tune the current model on what was taught; the job's number."""
+        return self._jobs().start("train", {"base": self._checkpoint, **choices})
+
+    def _train(self, arguments: dict[str, Any]) -> Iterator[Progress]:
+        base = arguments.get("base") or self._checkpoint
+        yield from self.teaching.train(self.encoder(base), self.store, self.shelf, base=base, arguments=arguments, bank=self._bank(base))
+
+    def _bank(self, name: str) -> Any:
+        from explorer.search.calibrate import read_bank
+        return self.encoder(name).texts(read_bank(BANK))
+
+    # ---- care
+
+    def doctor(self) -> list[dict[str, Any]]:
+        """What this installation is made of: name, value, whether it is fine."""
+        from explorer.doctor import examine
+        return examine(self.settings, self._checkpoint, self.device())
+
+
+def _video(video: StoredVideo, windows: int) -> dict[str, Any]:
+    info = video.info
+    return {"public_id": video.public_id, "name": Path(video.path).name, "path": video.path, "state": video.state,
+            "reason": video.reason, "windows": windows, "duration": info.duration if info else 0.0,
+            "width": info.width if info else 0, "height": info.height if info else 0, "codec": info.codec if info else ""}

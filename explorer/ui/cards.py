@@ -1,0 +1,247 @@
+"""The hits of a search and the phrases of its query become escaped HTML: pure."""
+
+from __future__ import annotations
+
+from explorer.records import LEVELS, Hit, Match, Phrase, SearchResult
+from explorer.ui.present import clock, count, name, notice, safe, span, still
+from explorer.ui.view import View, find, moment
+
+WEAK = 0.6  # agreement below which a file may be there by chance
+TOP = 6  # files always shown unfolded: about a screen
+LEVEL_NAMES = {"video_sentence": "sentence", "clip_phrase": "phrases", "frame_word": "words"}
+LEVEL_HELP = {
+    "video_sentence": "the whole moment against the whole sentence",
+    "clip_phrase": "its clips against the phrases of the sentence",
+    "frame_word": "its frames against the single words",
+}
+
+
+def level_share(hit: Hit, level: str, *, highest: float) -> float:
+    """How full a level's bar is, in [0, 1]: its percentile among captions, else its part of the best hit's."""
+    if level in hit.calibrated:
+        return min(1.0, max(0.0, hit.calibrated[level]))
+    score = getattr(hit.scores, level)
+    return min(1.0, max(0.0, score / highest)) if highest > 0 else 0.0
+
+
+def level_title(hit: Hit, level: str) -> str:
+    """The hover text of a bar: what it compares, the cosine, and how unusual that is."""
+    told = f"{LEVEL_NAMES[level]}: {LEVEL_HELP[level]}. Similarity {getattr(hit.scores, level):.3f}"
+    if level in hit.calibrated:
+        told += f", higher than {100 * hit.calibrated[level]:.0f} % of unrelated captions"
+    return told
+
+
+def bars(hit: Hit, highest: dict[str, float]) -> str:
+    """The three level bars of a hit, coarse to fine."""
+    rows = []
+    for level in LEVELS:
+        share = level_share(hit, level, highest=highest.get(level, 0.0))
+        rows.append(
+            f'<span class="hx-bar hx-{level}" title="{safe(level_title(hit, level))}">'
+            f'<i style="width:{100 * share:.0f}%"></i></span>'
+        )
+    return f'<div class="hx-bars">{"".join(rows)}</div>'
+
+
+def agreement(hit: Hit) -> str:
+    """How unusual a moment is among unrelated captions, in words for the eye and a sentence on hover."""
+    percent = 100 * hit.agreement
+    grade = "high" if percent >= 90 else "middle" if percent >= 60 else "low"
+    told = f"Agreement of the levels: this moment met your words better than {percent:.0f} % of unrelated captions do"
+    return f'<span class="hx-agree hx-{grade}" title="{told}">{percent:.0f}%</span>'
+
+
+def total(hit: Hit) -> str:
+    """The weighted mean of the levels."""
+    told = "Total: the mean of the three levels, weighted as the sliders say. It orders the results."
+    return f'<span class="hx-total" title="{told}">{hit.scores.total:.3f}</span>'
+
+
+def ranges(hits: list[Hit]) -> str:
+    """A thin bar of the file with its matched stretches."""
+    duration = max([hit.duration for hit in hits] + [hit.end for hit in hits])
+    if duration <= 0:
+        return ""
+    marks = "".join(
+        f'<i style="left:{100 * hit.start / duration:.2f}%;'
+        f'width:{max(1.0, 100 * (hit.end - hit.start) / duration):.2f}%"></i>'
+        for hit in hits
+    )
+    return f'<div class="hx-ranges" title="Where in the file ({clock(duration)}) the moments are">{marks}</div>'
+
+
+def moved(public_id: str, rank: int, before: dict[str, int]) -> str:
+    """How many places a video rose or fell with the last change; nothing where it stayed or there was none."""
+    if not before or before.get(public_id) == rank:
+        return ""
+    if public_id not in before:
+        return '<span class="hx-moved hx-up" title="New with the last change">new</span>'
+    step = before[public_id] - rank
+    arrow, way = ("▲", "up") if step > 0 else ("▼", "down")
+    told = f"Was number {before[public_id]} before the last change"
+    return f'<span class="hx-moved hx-{way}" title="{told}">{arrow}{abs(step)}</span>'
+
+
+def data(hit: Hit) -> str:
+    """What the page's script needs of a moment, as attributes."""
+    return (
+        f'data-id="{safe(hit.public_id)}" data-start="{hit.start:.3f}" data-end="{hit.end:.3f}" '
+        f'data-still="{int(hit.still)}" data-first="{int(hit.first)}" data-count="{int(hit.count)}"'
+    )
+
+
+def also(hits: list[Hit]) -> str:
+    """The further moments of a file, each a button."""
+    if not hits:
+        return ""
+    pills = "".join(
+        f'<button type="button" class="hx-moment" {data(hit)} title="Total {hit.scores.total:.3f}">'
+        f"{span(hit.start, hit.end)}</button>"
+        for hit in hits
+    )
+    return f'<div class="hx-also"><span>also</span>{pills}</div>'
+
+
+def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View) -> str:
+    """One file of the results: its best moment large, the others below."""
+    best = hits[0]
+    chosen = view.selected in [moment(hit) for hit in hits]
+    label = f"{name(best.path)}, {span(best.start, best.end)}, number {rank}"
+    return (
+        f'<article class="hx-card{" hx-chosen" if chosen else ""}" role="option" tabindex="0" '
+        f'aria-selected="{str(chosen).lower()}" aria-label="{label}" {data(best)}>'
+        f'<div class="hx-still"><img src="{safe(still(best.public_id, best.still))}" alt="" loading="lazy" '
+        f'decoding="async"><span class="hx-rank">{rank}{moved(best.public_id, rank, view.ranks)}</span>'
+        f'<span class="hx-time">{span(best.start, best.end)}</span></div>{ranges(hits)}'
+        f'<div class="hx-line"><span class="hx-name" title="{safe(best.path)}">{name(best.path)}'
+        f"</span>{agreement(best)}</div>"
+        f'<div class="hx-foot">{bars(best, highest)}{total(best)}</div>{also(hits[1:])}</article>'
+    )
+
+
+def by_file(result: SearchResult) -> list[list[Hit]]:
+    """Hits in groups of one file, files in the order of their best moment."""
+    files: dict[str, list[Hit]] = {}
+    for hit in result.hits:
+        files.setdefault(hit.public_id, []).append(hit)
+    return list(files.values())
+
+
+def listing(cards: list[str]) -> str:
+    """Cards in an adaptive grid."""
+    return f'<div class="hx-grid" role="listbox" aria-label="Results">{"".join(cards)}</div>'
+
+
+def strong(result: SearchResult) -> int:
+    """How many files stand above the tail: up to the last one that is not weak; all where none stands out."""
+    files = by_file(result)
+    good = [place for place, hits in enumerate(files, start=1) if max(hit.agreement for hit in hits) >= WEAK]
+    return max(TOP, max(good)) if good and result.confident else len(files)
+
+
+def column(result: SearchResult, view: View, *, title: str = "") -> str:
+    """All files of one result; the weak tail is folded away."""
+    highest = {level: max((getattr(hit.scores, level) for hit in result.hits), default=0.0) for level in LEVELS}
+    cards = [card(hits, rank, highest=highest, view=view) for rank, hits in enumerate(by_file(result), start=1)]
+    head, top = f'<h3 class="hx-model">{safe(title)}</h3>' if title else "", strong(result)
+    rest = (
+        (
+            f'<details class="hx-tail"><summary title="Their agreement is low: they may be chance">'
+            f"{count(len(cards) - top, 'weaker match', 'weaker matches')}</summary>{listing(cards[top:])}</details>"
+        )
+        if cards[top:]
+        else ""
+    )
+    return f'<div class="hx-column">{head}{listing(cards[:top])}{rest}</div>'
+
+
+def grid(view: View) -> str:
+    """The left side of the search: one column of cards, or two models side by side."""
+    if view.result is None:
+        return ""
+    if view.beside is None:
+        return column(view.result, view)
+    first = column(view.result, view, title=view.result.checkpoint or view.model or "current model")
+    second = column(view.beside, view, title=view.beside.checkpoint or view.other or "second model")
+    return f'<div class="hx-two">{first}{second}</div>'
+
+
+def summary(view: View) -> str:
+    """The line above the results: how many, how quick, and whether they can be trusted."""
+    if view.problem:
+        return notice(view.problem, kind="error")
+    if view.result is None:
+        return ""
+    if not view.result.hits:
+        return notice(
+            "Nothing found.", kind="warn", hint=view.result.reason or "Try fewer words, or index more videos."
+        )
+    files = len({hit.public_id for hit in view.result.hits})
+    line = f"{count(len(view.result.hits), 'moment')} in {count(files, 'video')} · {1000 * view.result.seconds:.0f} ms"
+    if view.result.confident:
+        return f'<div class="hx-summary" role="status">{line}</div>'
+    hint = view.result.reason or "No moment stands out from what unrelated captions reach."
+    return (
+        notice("Probably nothing here.", kind="warn", hint=hint) + f'<div class="hx-summary">{line}, the nearest</div>'
+    )
+
+
+def chip(phrase: Phrase, match: Match | None, weight: float) -> str:
+    """One phrase of the query: found or not in the selected moment, where, and how much it counts."""
+    state = (
+        "off"
+        if weight == 0
+        else "excluded"
+        if weight < 0
+        else "none"
+        if match is None
+        else "found"
+        if match.found
+        else "missing"
+    )
+    told = {
+        "off": "This phrase is switched off",
+        "excluded": "Moments that look like this phrase are left out",
+        "none": "Choose a result to see where this phrase was found",
+        "found": "Found",
+        "missing": "No evidence of this phrase in the selected moment",
+    }[state]
+    if match is not None and state in ("found", "missing"):
+        told += f": best clip {span(match.start, match.end)}, similarity {match.score:.3f}"
+    heavy = f'<span class="hx-weight">×{weight:g}</span>' if weight > 0 and weight != 1 else ""
+    where = (
+        (
+            f'<button type="button" class="hx-jump" data-jump="{match.start:.3f}" title="Play this clip">'
+            f"{span(match.start, match.end)}</button>"
+        )
+        if match and state == "found"
+        else ""
+    )
+    mark = {"off": "○", "excluded": "−", "none": "·", "found": "✓", "missing": "✕"}[state]
+    return (
+        f'<span class="hx-chip hx-{state}" data-phrase="{safe(phrase.text)}" data-weight="{weight:g}">'
+        f'<button type="button" class="hx-toggle" aria-pressed="{str(weight > 0).lower()}" '
+        f'title="{safe(told)}. Click: {"off" if weight > 0 else "on"}">'
+        f"{mark} {safe(phrase.text)}{heavy}</button>{where}"
+        f'<button type="button" class="hx-more" title="Weigh or exclude this phrase" '
+        f'aria-label="Weigh or exclude {safe(phrase.text)}">⋯</button></span>'
+    )
+
+
+def chips(view: View) -> str:
+    """The phrases of the query with their state in the selected moment, and what was excluded."""
+    if view.result is None:
+        return ""
+    hit = find(view, view.selected)
+    matches = {match.phrase: match for match in (hit.matches if hit else ())}
+    made = [
+        chip(phrase, matches.get(phrase.text), view.phrase_weights.get(phrase.text, phrase.weight))
+        for phrase in view.result.phrases
+    ]
+    made += [
+        f'<span class="hx-chip hx-excluded" data-excluded="{safe(text)}"><button type="button" class="hx-toggle" '
+        f'title="Excluded. Click to allow it again">− {safe(text)}</button></span>'
+        for text in view.result.query.excluded
+    ]
+    return f'<div class="hx-chips" role="group" aria-label="Phrases">{"".join(made)}</div>' if made else ""

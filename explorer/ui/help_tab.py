@@ -1,0 +1,89 @@
+"""The Help tab: keys, query language, what the numbers mean, privacy, limits."""
+
+from __future__ import annotations
+
+from explorer.ui import components
+from explorer.ui.present import safe
+
+KEYS = (
+    ("/", "search box"),
+    ("← → ↑ ↓", "move over the results"),
+    ("Enter", "open the result"),
+    ("Space or K", "play, pause"),
+    ("J and L", "5 seconds back, on"),
+    (", and .", "one frame back, on"),
+    ("[ and ]", "previous, next moment"),
+    ("Esc", "leave the search box"),
+    ("?", "this help"),
+)
+WORDS = (
+    ("a man walks a dog in snow", "a sentence; its phrases are found by themselves"),
+    ('"red car"', "a phrase of your own"),
+    ('"red car"^2', "counts double; ^0 switches it off"),
+    ('-"night"', "moments that look like this are left out"),
+    ("in:trips", "only files whose folder holds this word"),
+    ("after:2023  before:2024-06", "by the date of the file"),
+    ("longer:60  shorter:600", "by the length of the file, in seconds"),
+)
+NUMBERS = (
+    (
+        "sentence, phrases, words",
+        "the three levels: the whole moment against the sentence, its clips against the phrases, "
+        "its frames against the words. A bar shows how unusual the match is among unrelated captions; "
+        "hover for the similarity itself.",
+    ),
+    (
+        "total",
+        "the mean of the three levels, weighted by the sliders; it orders the results. "
+        "Compare totals within one search only.",
+    ),
+    (
+        "agreement",
+        "the share of unrelated captions that this moment meets less well than your words, over the levels. "
+        "Below 60 % it may be chance.",
+    ),
+    ("✓ and ✕", "whether a phrase stands out in its best clip from what unrelated phrases reach"),
+    ("probably nothing here", "no moment stands out; the nearest are shown all the same"),
+    ("R@1, R@5, R@10", "of all test sentences, the share whose video came first, among five, among ten"),
+)
+PRIVACY = (
+    "Videos, pictures, words and models stay on this machine. The page is served to this machine alone, "
+    "nothing is reported, and "
+    "nothing is downloaded unless you agree to a shown size. Your video folders are only read. "
+    "Index, pictures of moments, captions "
+    "and exports are written to one data folder, which the Models tab names."
+)
+LIMITS = (
+    "One frame a second is looked at, so what lasts less can be missed.",
+    "Sound and text on the screen are not read.",
+    "The starter model learned from photographs: it is better at things and scenes than at actions and their order.",
+    "A search always finds something; look at agreement before you trust it.",
+    "Formats a browser cannot play are converted once, in the background, into the data folder.",
+)
+
+
+def table(rows: tuple[tuple[str, str], ...], *, code: bool) -> str:
+    """Two columns."""
+    tag = "kbd" if code else "b"
+    return (
+        '<table class="hx-table hx-help">'
+        + "".join(f"<tr><td><{tag}>{safe(one)}</{tag}></td><td>{safe(other)}</td></tr>" for one, other in rows)
+        + "</table>"
+    )
+
+
+def text() -> str:
+    """The whole of the help."""
+    limits = "".join(f"<li>{safe(line)}</li>" for line in LIMITS)
+    return (
+        '<div class="hx-helps">'
+        f"<section><h3>Keys</h3>{table(KEYS, code=True)}</section>"
+        f"<section><h3>What you can type</h3>{table(WORDS, code=True)}</section>"
+        f"<section><h3>What the numbers mean</h3>{table(NUMBERS, code=False)}</section>"
+        f"<section><h3>Privacy</h3><p>{safe(PRIVACY)}</p><h3>Limits</h3><ul>{limits}</ul></section></div>"
+    )
+
+
+def build() -> None:
+    """Lay the tab out."""
+    components.static(text())

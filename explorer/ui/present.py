@@ -1,0 +1,101 @@
+"""Numbers, names and sentences become text and escaped HTML: pure, so that every word on the page can be tested."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+import unicodedata
+from html import escape
+from urllib.parse import quote
+
+JOINERS = "\u200c\u200d"  # part of emoji and of several scripts, harmless
+
+
+def visible(text: object) -> str:
+    """Any text as it can be shown: odd bytes, control and direction-changing characters become a visible mark."""
+    kept = (c if c in JOINERS or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else "\ufffd" for c in str(text))
+    return "".join(kept)
+
+
+def safe(text: object) -> str:
+    """Any text, for the inside of an element or of a quoted attribute."""
+    return escape(visible(text), quote=True)
+
+
+def clock(seconds: float) -> str:
+    """Seconds as a person reads a position: 0:07, 12:30, 1:02:03.
+
+    Example:
+        >>> clock(7.4), clock(750), clock(3723)
+        ('0:07', '12:30', '1:02:03')
+    """
+    whole = max(0, int(seconds))
+    hours, minutes, rest = whole // 3600, whole % 3600 // 60, whole % 60
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
+
+
+def seconds(text: str) -> float:
+    """A position as a person types it: 12, 12.5, 1:02, 1:02:03.
+
+    Raises:
+        ValueError: not a time of that form.
+
+    Example:
+        >>> seconds("12.5"), seconds("1:02"), seconds("1:02:03")
+        (12.5, 62.0, 3723.0)
+    """
+    if not re.fullmatch(r"\s*(\d{1,5}:){0,2}\d{1,6}(\.\d{1,6})?\s*", text, re.ASCII):
+        raise ValueError(f"not a time: {text!r}")
+    return sum(float(part) * 60**place for place, part in enumerate(reversed(text.split(":"))))
+
+
+def span(start: float, end: float) -> str:
+    """A stretch of time: 0:03–0:07."""
+    return f"{clock(start)}–{clock(end)}"
+
+
+def length(seconds: float) -> str:
+    """An amount of time: 45 s, 12 min, 3.5 h."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
+
+
+def size(count: float) -> str:
+    """An amount of bytes: 640 kB, 12 MB, 1.4 GB."""
+    for unit, scale in (("GB", 1e9), ("MB", 1e6)):
+        if count >= scale:
+            return f"{count / scale:.1f} {unit}"
+    return f"{count / 1e3:.0f} kB"
+
+
+def day(stamp: float) -> str:
+    """Seconds since the epoch as a local date and time."""
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp))
+
+
+def count(number: float, noun: str, nouns: str = "") -> str:
+    """1 video, 2 videos; `nouns` where the plural is not the noun with an s."""
+    return f"{number:,.0f} " + (noun if number == 1 else nouns or f"{noun}s")
+
+
+def name(path: str) -> str:
+    """The file's own name, escaped."""
+    return safe(os.path.basename(path) or path)
+
+
+def still(public_id: str, frame: int) -> str:
+    """The address of a kept frame's picture."""
+    return f"/still/{quote(public_id, safe='')}/{int(frame)}"
+
+
+def icon(drawing: str) -> str:
+    """A small line drawing in the colour of the text around it."""
+    return f'<svg class="hx-icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{drawing}"/></svg>'
+
+
+def notice(message: str, *, kind: str = "info", hint: str = "") -> str:
+    """One sentence about what happened, and what to do next. kind: info, warn, error or busy."""
+    more = f"<span>{safe(hint)}</span>" if hint else ""
+    return f'<div class="hx-notice hx-{kind}" role="status"><b>{safe(message)}</b>{more}</div>'

@@ -1,0 +1,49 @@
+"""What one visitor is looking at: the record that travels from event to event in gr.State."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from explorer.records import Hit, LevelWeights, SearchResult
+
+Moment = tuple[str, float]  # public id of a video, start of the moment in seconds
+
+
+@dataclass(frozen=True)
+class View:
+    """One visitor's search: what was asked, what came back, what is selected. Never shared, never mutated."""
+
+    text: str = ""
+    image: np.ndarray | None = None  # (H, W, 3) uint8, where the question is a picture
+    like: Moment | None = None  # where the question is a moment
+    result: SearchResult | None = None
+    beside: SearchResult | None = None  # the same words by a second model
+    weights: LevelWeights | None = None  # None: the model's own
+    phrase_weights: dict[str, float] = field(default_factory=dict)
+    model: str | None = None  # None: the current one
+    other: str | None = None  # the second model, None: one model alone
+    selected: Moment | None = None
+    ranks: dict[str, int] = field(default_factory=dict)  # of each video before the last repair, from 1
+    problem: str = ""  # why there is no result, in one sentence
+
+
+def moment(hit: Hit) -> Moment:
+    """What names a hit on the page."""
+    return hit.public_id, round(hit.start, 3)
+
+
+def ranks(result: SearchResult | None) -> dict[str, int]:
+    """The rank of every video by its best moment, from 1."""
+    seen = dict.fromkeys(hit.public_id for hit in (result.hits if result else ()))
+    return {public_id: rank for rank, public_id in enumerate(seen, start=1)}
+
+
+def find(view: View, wanted: Moment | None) -> Hit | None:
+    """The hit a moment names, in either result."""
+    for result in (view.result, view.beside):
+        for hit in result.hits if result else ():
+            if moment(hit) == wanted:
+                return hit
+    return None
