@@ -1,0 +1,360 @@
+"""The page is built over a small library in memory; its wiring is found, and its handlers answer as they are wired."""
+
+from __future__ import annotations
+
+import base64
+import re
+from typing import Any
+
+import gradio as gr
+import numpy as np
+import pytest
+
+from explorer.config import PROJECT_DIR
+from explorer.records import ExplorerError, Failure, Job, LevelWeights, Progress
+from explorer.ui import (
+    components,
+    handlers,
+    help_tab,
+    lessons,
+    library_tab,
+    models_tab,
+    page,
+    panels,
+    reasons,
+    teach_tab,
+    telling,
+)
+from explorer.ui.view import View
+from tests.ui.little import LittleExplorer
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'`${alert(2)}{{alert(3)}}"
+VIDEOS = [
+    {"public_id": "dogs0001", "path": "/videos/dogs.mp4", "duration": 30.0, "caption": "a dog runs on a beach"},
+    {"public_id": "cars0001", "path": "/videos/cars.mp4", "duration": 10.0, "caption": "a red car at night"},
+    {"public_id": "evil0001", "path": f"/videos/{HOSTILE}.mp4", "duration": 10.0, "caption": "a dog in a car"},
+]
+
+
+@pytest.fixture
+def explorer() -> LittleExplorer:
+    return LittleExplorer(VIDEOS)
+
+
+def searched(explorer: LittleExplorer, text: str = "dog beach", view: View | None = None) -> View:
+    return list(handlers.search(explorer, view or View(), text))[-1][0]
+
+
+@pytest.fixture(scope="module")
+def config() -> dict[str, Any]:
+    return page.build(LittleExplorer(VIDEOS)).config
+
+
+def listeners(config: dict[str, Any]) -> set[tuple[str, str]]:
+    names = {one["id"]: one["props"].get("elem_id") or one["type"] for one in config["components"]}
+    return {
+        (str(names.get(target, "page")), event) for one in config["dependencies"] for target, event in one["targets"]
+    }
+
+
+def test_five_tabs(config: dict[str, Any]) -> None:
+    assert [c["props"]["label"] for c in config["components"] if c["type"] == "tabitem"] == [
+        "Search",
+        "Library",
+        "Models",
+        "Teach",
+        "Help",
+    ]
+
+
+def test_every_event_has_its_listener(config: dict[str, Any]) -> None:
+    wanted = {
+        ("hx-box", "submit"),
+        ("hx-go", "click"),
+        ("hx-results", "open"),
+        ("hx-results", "example"),
+        ("hx-phrases", "weigh"),
+        ("hx-weights", "weigh"),
+        ("hx-tools", "tool"),
+        ("hx-tools", "image"),
+        ("hx-player", "act"),
+        ("hx-charts", "feedback"),
+        ("hx-graph", "open"),
+        ("hx-why", "act"),
+        ("hx-add", "click"),
+        ("hx-path", "submit"),
+        ("hx-index", "click"),
+        ("hx-samples", "click"),
+        ("hx-folders", "act"),
+        ("hx-jobs", "act"),
+        ("hx-failures", "act"),
+        ("hx-videos", "act"),
+        ("hx-models", "act"),
+        ("hx-check", "click"),
+        ("hx-consent", "act"),
+        ("hx-caption-add", "click"),
+        ("hx-train", "click"),
+        ("hx-training", "act"),
+        ("timer", "tick"),
+    }
+    assert wanted <= listeners(config)
+
+
+def test_reranking_keeps_the_newest_and_nothing_is_offered_as_an_api(config: dict[str, Any]) -> None:
+    named = {one["id"]: one["props"].get("elem_id") for one in config["components"]}
+    sliders = [one for one in config["dependencies"] if any(named.get(t) == "hx-weights" for t, _ in one["targets"])]
+    assert sliders and all(one["trigger_mode"] == "always_last" for one in sliders)
+    assert all(one["api_visibility"] == "private" for one in config["dependencies"])
+
+
+def test_the_timer_rests_until_there_is_work(config: dict[str, Any], explorer: LittleExplorer) -> None:
+    assert [c["props"]["active"] for c in config["components"] if c["type"] == "timer"] == [False]
+    assert not page.working(explorer)
+    explorer.start_index()
+    assert page.working(explorer) and page.ticked(explorer)()[-1].active
+
+
+def test_templates_hold_no_handlebars_and_only_known_assets_are_named(config: dict[str, Any]) -> None:
+    custom = [c["props"] for c in config["components"] if c["type"] == "html"]
+    assert custom and not any("{{" in c["html_template"] or "`" in c["html_template"] for c in custom)
+    named = set(re.findall(r"/assets/([\w.]+)", str(config) + page.head() + components.SCRIPTS))
+    own = {path.name for path in (PROJECT_DIR / "assets").iterdir()}
+    assert named and named <= own
+
+
+def test_no_script_or_style_asks_another_machine() -> None:
+    for path in (PROJECT_DIR / "assets").iterdir():
+        if path.suffix in (".js", ".css"):
+            assert not re.search(r"https?://|@import|url\(", path.read_text("utf-8")), path
+    assert not page.theme()._stylesheets
+
+
+def test_a_search_shows_results_and_selects_the_first(explorer: LittleExplorer) -> None:
+    busy, last = handlers.search(explorer, View(), " dog beach ")
+    assert "Searching" in busy[2] and last[0].selected == ("dogs0001", 0.0)
+    assert last[5]["id"] == "dogs0001" and last[5]["load"] and last[4].count("<article") == 3 and "✓ dog" in last[3]
+
+
+def test_a_search_waits_for_the_model_and_says_so(explorer: LittleExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    explorer.loading = True
+    monkeypatch.setattr(handlers.time, "sleep", lambda _: setattr(explorer, "loading", False))
+    told = [step[2] for step in handlers.search(explorer, View(), "dog")]
+    assert "still loading" in told[1] and "moments" in told[-1]
+
+
+def test_an_empty_search_shows_what_to_do_next(explorer: LittleExplorer) -> None:
+    assert "Describe what you remember" in list(handlers.search(explorer, View(), "  "))[-1][4]
+    assert "Nothing is indexed yet" in list(handlers.search(LittleExplorer(), View(), ""))[-1][4]
+
+
+def test_a_problem_is_told_in_place(explorer: LittleExplorer) -> None:
+    shown = list(handlers.search(explorer, View(), 'broken "quote'))[-1]
+    assert "hx-error" in shown[2] and shown[5] == {}
+
+
+def test_opening_a_card_only_tells_the_player(explorer: LittleExplorer) -> None:
+    view, chips, player = handlers.open_hit(explorer, searched(explorer), {"id": "evil0001", "start": 0})
+    assert view.selected == ("evil0001", 0.0) and not player["load"] and "✕ beach" in chips
+
+
+@pytest.mark.parametrize("data", [{}, {"id": None, "start": "x"}, {"id": ["a"], "start": float("nan")}])
+def test_nonsense_from_the_page_selects_nothing(explorer: LittleExplorer, data: dict[str, Any]) -> None:
+    view, _, player = handlers.open_hit(explorer, searched(explorer), data)
+    assert player == {} and view.result is not None
+
+
+def test_level_weights_rerank_and_reset(explorer: LittleExplorer) -> None:
+    view = handlers.weigh_levels(explorer, searched(explorer), {"video": 2, "clip": 0, "frame": 0})[0]
+    assert view.weights == LevelWeights(2.0, 0.0, 0.0) and view.ranks == {"dogs0001": 1, "evil0001": 2, "cars0001": 3}
+    assert handlers.weigh_levels(explorer, view, {"reset": True})[0].weights is None
+    with pytest.raises(ExplorerError, match="at least one"):
+        handlers.weigh_levels(explorer, view, {"video": 0, "clip": -1, "frame": float("inf")})
+
+
+def test_phrases_are_switched_weighed_negated_and_allowed_again(explorer: LittleExplorer) -> None:
+    view = searched(explorer, "car night")
+    assert handlers.weigh_phrase(explorer, view, {"phrase": "night", "weight": 0})[0].phrase_weights == {"night": 0.0}
+    assert handlers.weigh_phrase(explorer, view, {"phrase": "night", "weight": 99})[0].phrase_weights == {"night": 10.0}
+    assert handlers.weigh_phrase(explorer, view, {"phrase": "night", "weight": -5})[0].phrase_weights == {"night": -1.0}
+    typed = searched(explorer, 'car -"night"')
+    assert "cars0001" not in {hit.public_id for hit in typed.result.hits}
+    again = handlers.weigh_phrase(explorer, typed, {"allow": "night"})
+    assert again[1] == "car" and "cars0001" in {hit.public_id for hit in again[0].result.hits}
+
+
+def test_a_picture_arrives_as_plain_pixels() -> None:
+    pixels = np.arange(24, dtype=np.uint8).reshape(2, 4, 3)
+    sent = {"width": 4, "height": 2, "rgb": base64.b64encode(pixels.tobytes()).decode()}
+    assert (handlers.picture(sent) == pixels).all()
+    for wrong in ({}, {**sent, "width": 5}, {**sent, "width": 1e9}, {**sent, "rgb": "*"}, {"problem": "unreadable"}):
+        with pytest.raises(ExplorerError, match="picture"):
+            handlers.picture(wrong)
+
+
+def test_picture_and_moment_are_questions_of_their_own(explorer: LittleExplorer) -> None:
+    sent = {"width": 1, "height": 1, "rgb": base64.b64encode(b"abc").decode()}
+    by_image = handlers.by_image(explorer, searched(explorer), sent)
+    assert by_image[0].text == "" and by_image[1] == "" and by_image[0].image.shape == (1, 1, 3)
+    alike = handlers.act(explorer, searched(explorer), {"action": "like", "id": "dogs0001", "time": 3.5})
+    assert alike[0].like == ("dogs0001", 3.5) and reasons.explain(explorer, alike[0]) == ({}, {})
+
+
+def test_two_models_answer_one_question(explorer: LittleExplorer) -> None:
+    view = handlers.tool(explorer, searched(explorer), {"tool": "beside", "value": "starter-hgr"})[0]
+    assert view.beside is not None and view.beside.checkpoint == "starter-hgr"
+    assert handlers.tool(explorer, view, {"tool": "beside", "value": ""})[0].beside is None
+
+
+def test_export_writes_all_hits_or_the_chosen_clip(explorer: LittleExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+    monkeypatch.setattr(explorer, "export", lambda result, form: written.append((len(result.hits), form)) or "/data/x")
+    view = searched(explorer)
+    handlers.tool(explorer, view, {"tool": "export", "value": "csv"})
+    handlers.tool(explorer, view, {"tool": "export", "value": "clip"})
+    assert written == [(6, "csv"), (1, "clip")]
+    with pytest.raises(ExplorerError, match="search first"):
+        handlers.tool(explorer, View(), {"tool": "export", "value": "csv"})
+
+
+def test_feedback_has_three_grains(explorer: LittleExplorer) -> None:
+    view = searched(explorer)
+    handlers.act(explorer, view, {"action": "bad", "id": "dogs0001", "time": 1})
+    reasons.feedback(explorer, view, {"kind": "clip", "id": "dogs0001", "time": 2, "phrase": "dog", "good": True})
+    reasons.feedback(explorer, view, {"kind": "frame", "id": "dogs0001", "time": 3, "word": "beach", "good": False})
+    assert [(one[1], one[4]["phrase"], one[4]["word"], one[4]["good"]) for one in explorer.told] == [
+        ("video", None, None, False),
+        ("clip", "dog", None, True),
+        ("frame", None, "beach", False),
+    ]
+    for wrong, seen in (({"kind": "file"}, view), ({"kind": "clip"}, View())):
+        with pytest.raises(ExplorerError):
+            reasons.feedback(explorer, seen, wrong)
+
+
+def test_explanation_and_role_graph_of_the_selected_moment(explorer: LittleExplorer) -> None:
+    view = searched(explorer)
+    charts, graph = reasons.explain(explorer, view)
+    assert charts["id"] == "dogs0001" and len(charts["clips"]) == 4 and graph == {}
+    drawn = reasons.graph(explorer, view, {})["figure"]["data"][2]
+    assert [data[0] for data in drawn["customdata"][1:3]] == [0.0, 1.0]
+    assert "Search for a sentence" in reasons.graph(explorer, View(), {})["note"]
+
+
+def test_why_not_this_one(explorer: LittleExplorer) -> None:
+    view = searched(explorer)
+    assert "&lt;img" in reasons.why(explorer, view, {"action": "look", "field": "onerror"})
+    assert "number 31 of 46" in reasons.why(explorer, view, {"action": "why", "value": "cars0001"})
+    reasons.why(explorer, view, {"action": "teach", "value": "cars0001"})
+    assert explorer.taught[0]["caption"] == "dog beach" and explorer.taught[0]["public_id"] == "cars0001"
+    with pytest.raises(ExplorerError):
+        reasons.why(explorer, View(), {"action": "look", "field": "x"})
+
+
+def test_a_persons_error_becomes_an_escaped_message(explorer: LittleExplorer) -> None:
+    def fail(*_: object) -> None:
+        raise ExplorerError(f"no such thing: {HOSTILE}")
+
+    with pytest.raises(gr.Error) as caught:
+        telling.guarded(fail)(explorer, View(), {})
+    assert "<img" not in caught.value.message and "&lt;img" in caught.value.message
+
+
+def test_library_adds_steers_and_removes(explorer: LittleExplorer) -> None:
+    shown = library_tab.starting(explorer, library_tab.add_folder)(" /more ")
+    assert (
+        shown[0] == ""
+        and "/more" in shown[2]
+        and "12 of 46 · 3.2 a second · 11 s left" in shown[3]
+        and shown[-1].active
+    )
+    for action, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
+        library_tab.change(explorer, None, {"action": action, "value": "1"})
+        assert explorer.jobs()[0].state == state
+    library_tab.change(explorer, None, {"action": "remove", "value": "0"})
+    assert explorer.paths == ["/more"]
+    with pytest.raises(gr.Error, match="no path was given"):
+        library_tab.starting(explorer, library_tab.add_folder)(None)
+
+
+def test_failures_and_empty_places_say_what_to_do() -> None:
+    shown = panels.failures([Failure(f"/v/{HOSTILE}.mp4", f"no video stream {HOSTILE}")] * 3)
+    assert "<img" not in shown and 'data-act="retry"' in shown
+    assert "sample library" in panels.folders([]) and "No failures" in panels.failures([])
+    assert f"and {2} more" in panels.failures([Failure("/a", "b")] * (panels.SHOWN_FAILURES + 2))
+
+
+@pytest.mark.parametrize(
+    ("state", "buttons"),
+    [
+        ("running", ["pause", "cancel"]),
+        ("paused", ["resume", "cancel"]),
+        ("queued", ["cancel"]),
+        ("interrupted", ["resume", "cancel"]),
+        ("done", []),
+        ("failed", []),
+    ],
+)
+def test_a_job_offers_what_its_state_allows(state: str, buttons: list[str]) -> None:
+    shown = panels.job_item(Job(7, "index", state, {}, Progress("decode", 1, 4, HOSTILE, 0.5, 6.0), 0.0, error=HOSTILE))
+    assert (
+        re.findall(r'data-act="(\w+)" data-value="7"', shown) == buttons
+        and "<img" not in shown
+        and "width:25.0%" in shown
+    )
+
+
+def test_models_are_used_measured_and_added_with_consent(explorer: LittleExplorer) -> None:
+    assert "hx-current" in lessons.models(explorer.models()) and "58.2" in lessons.models(explorer.models())
+    models_tab.use(explorer, None, {"value": "starter-hgr"})
+    assert explorer.current == "starter-hgr"
+    asked = models_tab.looking(explorer)("ViT-B-32/openai")
+    assert "605.0 MB" in asked and "Agree and download" in asked and explorer.told == []
+    models_tab.agree(explorer, None, {"value": "ViT-B-32/openai"})
+    assert explorer.told == [("tower", "ViT-B-32/openai", True)]
+
+
+def test_teaching_checks_its_span_and_shows_before_and_after(explorer: LittleExplorer) -> None:
+    add = teach_tab.adding(explorer)
+    assert (
+        "a dog" in add("dogs0001", " a dog ", "0:02", "0:09")[3]
+        and explorer.taught[0]["start"] == 2.0
+        and explorer.taught[0]["end"] == 9.0
+    )
+    for start, end in (("5", ""), ("9", "2"), ("x", "y")):
+        with pytest.raises(gr.Error, match="span"):
+            add("dogs0001", "a dog", start, end)
+    with pytest.raises(gr.Error, match="needs a video"):
+        add(None, "a dog", "", "")
+    row = {"R@1": 40.0, "R@5": 60.0, "R@10": 70.0}
+    summary = {
+        "before": {"total": row},
+        "after": {"total": {**row, "R@1": 52.5}},
+        "kept": True,
+        "checkpoint": "mine",
+        "curve": [[1, 3.0, 1e-4]],
+    }
+    explorer.work = [Job(1, "train", "done", {}, Progress("done", summary=summary), 0.0, 1.0)]
+    shown, curve = teach_tab.shown(explorer)
+    assert "40.0 → 52.5" in shown and "is in use now" in shown and curve["figure"]["data"][0]["y"] == [3.0]
+    teach_tab.decide(explorer, None, {"action": "keep", "value": "mine"})
+    assert explorer.current == "mine"
+    teach_tab.decide(explorer, None, {"action": "back"})
+    assert explorer.current == "starter"
+
+
+def test_the_welcome_and_the_help_are_whole(explorer: LittleExplorer) -> None:
+    (view,) = [View()]
+    grid, tools, sliders = page.welcoming(explorer)(view)
+    assert (
+        "data-example" in grid
+        and "starter-hgr" in tools
+        and 'name="clip" min="0" max="2" step="0.05" value="0.5"' in sliders
+    )
+    assert all(
+        word in help_tab.text() for word in ("Keys", "What you can type", "What the numbers mean", "Privacy", "Limits")
+    )
+
+
+def test_a_hostile_history_stays_text() -> None:
+    bar = components.toolbar(history=[HOSTILE], saved=[HOSTILE], models=[HOSTILE], model=HOSTILE, other="")
+    assert "<img" not in bar and bar.count("&lt;img") >= 4

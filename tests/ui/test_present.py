@@ -1,0 +1,228 @@
+"""Numbers, names, cards and chips as they are shown, exactly."""
+
+from __future__ import annotations
+
+import html.parser
+
+import pytest
+
+from explorer.records import Hit, LevelScores, Match, Phrase, Query, SearchResult
+from explorer.ui import cards, present
+from explorer.ui.view import View, find, moment, ranks
+
+HOSTILE = "<img src=x onerror=alert(1)>\"'`${alert(2)}{{alert(3)}}"
+LEVELS = {"video_sentence": 0.9, "clip_phrase": 0.5, "frame_word": 0.25}
+
+
+def hit(
+    public_id: str = "aaaaaaaa",
+    *,
+    path: str = "/videos/a.mp4",
+    start: float = 6.0,
+    total: float = 0.25,
+    agreement: float = 0.93,
+    **more: object,
+) -> Hit:
+    return Hit(
+        1,
+        public_id,
+        path,
+        start,
+        start + 12,
+        7,
+        LevelScores(0.3, 0.2, 0.25, total),
+        agreement,
+        (Match("red car", 8.0, 11.0, 0.31, True), Match("night", 6.0, 9.0, 0.05, False)),
+        60.0,
+        3,
+        dict(LEVELS),
+        **more,
+    )
+
+
+def result(
+    *hits: Hit, confident: bool = True, phrases: tuple[str, ...] = ("red car", "night"), reason: str = ""
+) -> SearchResult:
+    return SearchResult(
+        Query("a red car at night", excluded=("snow",)),
+        tuple(Phrase(text, 0, 1) for text in phrases),
+        hits,
+        confident,
+        reason,
+        0.0421,
+        "starter",
+    )
+
+
+class Tags(html.parser.HTMLParser):
+    """Counts elements and balances them, so that hostile text cannot have become one."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.names: list[str] = []
+        self.open: list[str] = []
+        self.attributes: set[str] = set()
+        self.feed(text)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.names.append(tag)
+        self.attributes |= {key for key, _ in attrs}
+        if tag not in ("img", "input", "br", "path"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag != "path":
+            assert self.open.pop() == tag
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"), [(0, "0:00"), (59.9, "0:59"), (60, "1:00"), (3600, "1:00:00"), (-3, "0:00")]
+)
+def test_clock(value: float, shown: str) -> None:
+    assert present.clock(value) == shown
+
+
+@pytest.mark.parametrize("text", ["", "a", "1:2:3:4", "-1", "1e3", "nan", "1:", "１２"])
+def test_a_time_of_another_form_is_refused(text: str) -> None:
+    with pytest.raises(ValueError):
+        present.seconds(text)
+
+
+def test_amounts() -> None:
+    assert [present.length(s) for s in (45, 720, 12600)] == ["45 s", "12 min", "3.5 h"]
+    assert [present.size(n) for n in (640e3, 12e6, 1.44e9)] == ["640 kB", "12.0 MB", "1.4 GB"]
+    assert present.count(1, "video") == "1 video" and present.count(2000, "video") == "2,000 videos"
+    assert present.count(2, "match", "matches") == "2 matches"
+
+
+def test_odd_bytes_and_direction_marks_become_visible() -> None:
+    assert present.visible("a\udcff.mp4") == "a\ufffd.mp4"
+    assert present.visible("gpj.\u202e4pm\n\x00") == "gpj.\ufffd4pm\ufffd\ufffd"
+    assert present.visible("👩\u200d🚀") == "👩\u200d🚀"
+    present.safe("a\ud800b").encode("utf-8")
+
+
+def test_safe_leaves_no_way_out_of_an_attribute_or_element() -> None:
+    assert present.safe('<a href="x">\'&') == "&lt;a href=&quot;x&quot;&gt;&#x27;&amp;"
+
+
+def test_still_address_quotes_the_id() -> None:
+    assert present.still("a/../b?", 3) == "/still/a%2F..%2Fb%3F/3"
+
+
+def test_bars_are_percentiles_where_calibrated_and_parts_of_the_best_elsewhere() -> None:
+    one = hit()
+    assert cards.level_share(one, "clip_phrase", highest=9.0) == 0.5
+    bare = Hit(1, "aaaaaaaa", "/a", 0, 1, 0, LevelScores(0.3, -0.2, 0.25, 0.2), 0.5)
+    assert cards.level_share(bare, "video_sentence", highest=0.6) == pytest.approx(0.5)
+    assert cards.level_share(bare, "clip_phrase", highest=0.6) == 0.0
+    assert cards.level_share(bare, "clip_phrase", highest=0.0) == 0.0
+    assert cards.level_title(one, "clip_phrase").endswith("Similarity 0.200, higher than 50 % of unrelated captions")
+
+
+def test_ranges_mark_each_moment_in_the_file() -> None:
+    assert "left:10.00%;width:20.00%" in cards.ranges([hit()])
+    assert cards.ranges([Hit(1, "a", "/a", 0.0, 0.0, 0, LevelScores(0, 0, 0, 0), 0.0)]) == ""
+
+
+@pytest.mark.parametrize(("agreement", "grade"), [(0.9, "high"), (0.6, "middle"), (0.59, "low")])
+def test_agreement_is_graded(agreement: float, grade: str) -> None:
+    assert f"hx-{grade}" in cards.agreement(hit(agreement=agreement))
+
+
+def test_one_card_a_file_with_its_other_moments_as_buttons() -> None:
+    view = View(result=result(hit(), hit("bbbbbbbb"), hit(start=30.0)))
+    shown = cards.grid(view)
+    assert shown.count("<article") == 2 and shown.count('class="hx-moment"') == 1
+    assert (
+        'data-id="aaaaaaaa" data-start="6.000" data-end="18.000" data-still="7" data-first="0" data-count="0"' in shown
+    )
+    assert ranks(view.result) == {"aaaaaaaa": 1, "bbbbbbbb": 2}
+
+
+def test_the_chosen_card_is_marked_by_any_of_its_moments() -> None:
+    one, other = hit(), hit(start=30.0)
+    for chosen in (one, other):
+        assert cards.grid(View(result=result(one, other), selected=moment(chosen))).count('aria-selected="true"') == 1
+    assert 'aria-selected="true"' not in cards.grid(View(result=result(one)))
+
+
+def test_moves_of_rank_are_told_after_a_repair_only() -> None:
+    assert cards.moved("a", 1, {}) == "" and cards.moved("a", 1, {"a": 1}) == ""
+    assert (
+        ">▲2<" in cards.moved("a", 1, {"a": 3})
+        and ">▼1<" in cards.moved("a", 2, {"a": 1})
+        and ">new<" in cards.moved("a", 1, {"b": 1})
+    )
+
+
+def test_a_weak_tail_is_folded_away_but_never_the_first_screen() -> None:
+    files = [hit(f"video{n:03d}", agreement=0.95 if n < 8 else 0.2) for n in range(12)]
+    assert cards.strong(result(*files)) == 8
+    assert cards.strong(result(*files[7:])) == cards.TOP
+    assert cards.strong(result(*files, confident=False)) == 12
+    assert "4 weaker matches" in cards.grid(View(result=result(*files)))
+
+
+def test_two_models_stand_side_by_side() -> None:
+    shown = cards.grid(View(result=result(hit()), beside=result(hit("bbbbbbbb")), other="hgr"))
+    assert shown.count("hx-column") == 2 and shown.count("starter</h3>") == 2
+
+
+def test_summary_says_how_many_and_whether_to_trust_them() -> None:
+    assert "2 moments in 1 video · 42 ms" in cards.summary(View(result=result(hit(), hit(start=30.0))))
+    doubtful = cards.summary(View(result=result(hit(), confident=False, reason="nothing like it")))
+    assert "Probably nothing here." in doubtful and "nothing like it" in doubtful
+    assert "Nothing found." in cards.summary(View(result=result()))
+    assert "hx-error" in cards.summary(View(problem="no")) and cards.summary(View()) == ""
+
+
+def test_chips_tell_found_missing_off_and_excluded() -> None:
+    one = hit()
+    view = View(
+        result=result(one, phrases=("red car", "night", "road")),
+        selected=moment(one),
+        phrase_weights={"road": 0.0, "red car": 2.0},
+    )
+    shown = cards.chips(view)
+    assert "✓ red car" in shown and "×2" in shown and 'data-jump="8.000"' in shown and "0:08–0:11" in shown
+    assert "✕ night" in shown and "No evidence of this phrase" in shown
+    assert "○ road" in shown and 'aria-pressed="false"' in shown and 'data-excluded="snow"' in shown
+    negated = cards.chips(
+        View(result=result(one, phrases=("night",)), selected=moment(one), phrase_weights={"night": -1.0})
+    )
+    assert "− night" in negated and "left out" in negated and 'aria-pressed="false"' in negated and "×" not in negated
+    assert "· red car" in cards.chips(View(result=result(one)))
+
+
+def test_hostile_names_and_phrases_stay_text() -> None:
+    bad = Hit(
+        1,
+        HOSTILE,
+        f"/videos/{HOSTILE}.mp4",
+        0,
+        5,
+        0,
+        LevelScores(0.1, 0.1, 0.1, 0.1),
+        0.9,
+        (Match(HOSTILE, 0, 1, 0.2, True),),
+        9.0,
+    )
+    view = View(
+        result=SearchResult(
+            Query(HOSTILE, excluded=(HOSTILE,)), (Phrase(HOSTILE, 0, 3),), (bad,), False, HOSTILE, 0.1, HOSTILE
+        ),
+        beside=result(bad),
+        selected=moment(bad),
+    )
+    for shown in (cards.grid(view), cards.chips(view), cards.summary(view), present.notice(HOSTILE, hint=HOSTILE)):
+        tags = Tags(shown)
+        assert not tags.open and "onerror" not in tags.attributes and "script" not in tags.names
+    assert Tags(cards.grid(view)).names.count("img") == 2
+
+
+def test_find_gives_the_hit_of_either_model() -> None:
+    one, other = hit(), hit("bbbbbbbb")
+    view = View(result=result(one), beside=result(other))
+    assert find(view, moment(other)) is other and find(view, None) is None and find(View(), moment(one)) is None
