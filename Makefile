@@ -3,14 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 
-.PHONY: run test bench faults lint clean
+.PHONY: run test bench faults types clean
 
 run: $(VENV)/.ready
 	$(PY) app.py
 
 test: $(VENV)/.ready
 	$(PY) -m ruff check .
-	$(PY) -m mypy
 	$(PY) -m pytest
 
 bench: $(VENV)/.ready
@@ -19,8 +18,7 @@ bench: $(VENV)/.ready
 faults: $(VENV)/.ready
 	$(PY) -m benchmarks.faults
 
-lint: $(VENV)/.ready
-	$(PY) -m ruff check .
+types: $(VENV)/.ready
 	$(PY) -m mypy
 
 # A record that the environment fits requirements.txt; older than it, the environment is brought up to date.

@@ -1,6 +1,7 @@
 """Keeps a tower's features of photos and clips in a cache folder, for benchmarks that train or measure on them."""
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -23,6 +24,11 @@ PICTURES_AT_ONCE = 64
 def open_encoder(checkpoint: str, data_dir: Path | None = None) -> Encoder:
     """The encoder of a checkpoint by name, as the app loads it."""
     return Shelf(Settings.load(data_dir=data_dir)).encoder(checkpoint)
+
+
+def stem_of(encoder: Encoder) -> str:
+    """A file name for the tower, its weights and its prompt: what features depend on; hierarchies on it share them."""
+    return re.sub(r"[^\w.-]+", "-", f"{encoder.tower.name} {encoder.config.prompt}").strip("-")
 
 
 def kept(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -52,7 +58,7 @@ def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limi
     names = list(dict.fromkeys(pair.file for pair in pairs))[:limit or None]
     wanted = set(names)
     pairs = tuple(pair for pair in pairs if pair.file in wanted)
-    stem = f"{encoder.name.replace('/', '-')}-{split}-{len(names)}"
+    stem = f"{stem_of(encoder)}-{split}-{len(names)}"
     vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, [folder / "images" / n for n in names])})["vectors"]
     features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
     return pair_data(pairs, features, lambda found: texts(encoder, found, cache / f"{stem}-texts.npz"))
@@ -82,7 +88,7 @@ def clips_with_times(encoder: Encoder, folder: Path, *, cache: Path, fps: float 
     by_file = {file: sorted({pair.caption for pair in given if pair.file == file})[:most or None]
                for file in sorted({pair.file for pair in given})}
     found, _ = match_videos(given, folder)
-    stem = f"{encoder.name.replace('/', '-')}-clips-{fps:g}"
+    stem = f"{stem_of(encoder)}-clips-{fps:g}"
     arrays = kept(cache / f"{stem}.npz", lambda: _clips(encoder, found, fps))
     features = {file: FrameFeatures(arrays[f"times/{file}"], arrays[f"vectors/{file}"]) for file in found}
     pairs = [CaptionPair(file, caption) for file, captions in by_file.items() if file in found for caption in captions]

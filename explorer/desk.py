@@ -2,11 +2,13 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
 import subprocess
 import sys
 import threading
 import time
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,21 +19,29 @@ from explorer.atomic import write_bytes
 from explorer.config import read_json
 from explorer.records import ExplorerError, FrameSize, SearchResult
 
+log = logging.getLogger(__name__)
+
 HISTORY = 50                   # searches remembered
 SAVED = 500
 
 
 class Desk:
-    """desk.json of a data folder: {"current", "previous", "history", "saved"}; a damaged one is set aside, not trusted."""
+    """desk.json of a data folder: {"current", "previous", "history", "saved", "seal"}.
+
+    The seal is a checksum of the rest. A file that does not fit its seal is set aside, not trusted; `notice` then says so.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self.path = folder / "desk.json"
+        self.path, self.notice = folder / "desk.json", ""
         self._lock = threading.Lock()
         try:
-            self._data: dict[str, Any] = read_json(self.path)
-        except ExplorerError:
-            self.path.replace(self.path.with_suffix(".damaged"))
+            self._data: dict[str, Any] = _unsealed(read_json(self.path), self.path)
+        except ExplorerError as error:
+            aside = self.path.with_suffix(".damaged")
+            self.path.replace(aside)
             self._data = {}
+            self.notice = f"{error}; it was set aside as {aside.name}: choose the model again, saved searches and history begin anew"
+            log.warning("%s", self.notice)
 
     def current(self) -> str | None:
         """The checkpoint chosen last."""
@@ -50,8 +60,13 @@ class Desk:
         return self._texts("history")
 
     def remember(self, text: str) -> None:
-        if text.strip() and self.history()[:1] != [text]:
+        """Keep a search in the history; a disk that refuses it must not keep the search from its answer."""
+        if not text.strip() or self.history()[:1] == [text]:
+            return
+        try:
             self._change(history=[text, *(old for old in self.history() if old != text)][:HISTORY])
+        except ExplorerError as error:
+            log.warning("the history is not kept: %s", error)
 
     def saved(self) -> list[str]:
         """Searches the person saved, oldest first."""
@@ -72,7 +87,20 @@ class Desk:
     def _change(self, **values: Any) -> None:
         with self._lock:
             self._data = {**self._data, **values}
-            write_bytes(self.path, json.dumps(self._data, ensure_ascii=False, indent=1).encode("utf-8", "surrogateescape"))
+            sealed = {**self._data, "seal": _seal(self._data)}
+            write_bytes(self.path, json.dumps(sealed, ensure_ascii=True, indent=1).encode("ascii"))
+
+
+def _seal(data: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(data, sort_keys=True, ensure_ascii=True).encode("ascii"))
+
+
+def _unsealed(data: dict[str, Any], path: Path) -> dict[str, Any]:
+    """The data without its seal, which must fit it; a missing file is an empty desk."""
+    rest = {name: value for name, value in data.items() if name != "seal"}
+    if data and data.get("seal") != _seal(rest):
+        raise ExplorerError(f"{path} is damaged, its checksum does not fit")
+    return rest
 
 
 def checked_folder(path: str, data_dir: Path) -> str:

@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from explorer.config import ModelConfig, TrainConfig
-from explorer.measure import bank_of, load_pairs
+from explorer.bank import bank_features
+from explorer.measure import load_pairs
 from explorer.records import ExplorerError, LevelWeights, Progress
 from explorer.teaching import follow
 from explorer.training.captions import read_captions
@@ -47,19 +48,19 @@ def learn(explorer: Explorer, chosen: argparse.Namespace) -> Iterator[Progress]:
     yield Progress("done", summary={**summary, "notices": [*summary.get("notices", ()), *notices]})
 
 
-def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Any:
+def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Generator[Progress, None, dict[str, Any]]:
     """The same guarded fine-tune as the page's."""
     from explorer.training.finetune import DEFAULT, Surroundings, finetune
     if encoder.config.model != "hcmi":
         raise ExplorerError(f"{base} is an HGR model; fine-tune an HCMI model, or train anew with --model hgr")
     config = replace(DEFAULT, **options(chosen))
-    steps = finetune(encoder.model, data, config, around=Surroundings(bank=bank_of(encoder)))
+    steps = finetune(encoder.model, data, config, around=Surroundings(bank=bank_features(encoder, explorer.settings.data_dir / "banks")))
     outcome = yield from follow(steps, f"{len(data)} captions")
     name = explorer.teaching.keep(outcome, encoder, explorer.shelf, base, data=len(data), name=chosen.name)
     return {**outcome.as_json(), "checkpoint": name}
 
 
-def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Any:
+def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Generator[Progress, None, dict[str, Any]]:
     """A fresh hierarchy on the base's tower; kept where its rsum on held-out videos beats the base's."""
     from explorer.model.checkpoint import build
     from explorer.training.train import fit, validate

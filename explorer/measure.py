@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from explorer.bank import bank_features, kept_texts
 from explorer.config import SamplingConfig
 from explorer.desk import fit_image
 from explorer.records import CaptionPair, ExplorerError, FrameFeatures
@@ -46,7 +48,7 @@ def measure_benchmark(explorer: Explorer, chosen: argparse.Namespace) -> tuple[d
         explorer.settings = replace(explorer.settings, sampling=sampling)
     encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint, stems=True)
     wanted = len({pair.file for pair in captions.pairs})
-    bank = bank_of(encoder)
+    bank = bank_features(encoder, explorer.settings.data_dir / "banks")
     result = evaluate_benchmark(encoder.model, data, chosen.benchmark, missing=wanted - len(set(data.files)), bank=bank)
     return {**result, "notices": list(notices)}, "\n".join([table(result), *notices])
 
@@ -96,6 +98,8 @@ def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkp
         raise ExplorerError(f"none of the captioned files is in {folder}; check --videos")
     pictures = {name: path for name, path in paths.items() if path.suffix.lower() in PICTURES}
     features = picture_features(encoder, pictures) | video_features(explorer, encoder, folder, paths, pictures)
+    if not features:
+        raise ExplorerError(f"none of the {len(paths)} captioned files in {folder} could be read; run `python -m explorer index` on it for the reasons")
     missing = sorted(set(paths) - set(features))
     if missing:
         notices += (f"{len(missing)} of {len(paths)} files could not be read and are left out, such as {missing[0]}",)
@@ -104,13 +108,9 @@ def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkp
 
 def pairs_of(encoder: Encoder, pairs: Iterable[CaptionPair], features: dict[str, FrameFeatures]) -> PairData:
     """Captions over kept features; words and phrases are encoded once each, whatever the number of captions."""
-    from explorer.model import phrases
-    from explorer.training.texts import text_table
     if encoder.config.text_levels == "learned":
         return pair_data(pairs, features, lambda texts: encoder.texts(texts))
-    return pair_data(pairs, features, lambda texts: text_table(
-        texts, parse=lambda part: [(one.words, one.phrases) for one in phrases.parse(part)],
-        encode=encoder.tower.encode_texts, prompt=encoder.config.prompt.format))
+    return pair_data(pairs, features, lambda texts: kept_texts(encoder, texts))
 
 
 def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: dict[str, Path],
@@ -122,7 +122,7 @@ def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: di
     for _ in explorer.index_now([str(folder)]):
         pass
     known = {video.path: video for video in explorer.store.videos() if video.set_id is not None}
-    found = {name: known.get(str(path.absolute())) for name, path in paths.items() if name not in pictures}
+    found = {name: known.get(os.path.abspath(path)) for name, path in paths.items() if name not in pictures}
     return {name: explorer.store.features(video.id) for name, video in found.items() if video is not None}
 
 
@@ -139,10 +139,3 @@ def picture_features(encoder: Encoder, paths: dict[str, Path]) -> dict[str, Fram
         vectors = encoder.encode_frames(np.stack(pixels))
         found |= {name: FrameFeatures(np.zeros(1), vectors[row:row + 1]) for row, name in enumerate(part)}
     return found
-
-
-def bank_of(encoder: Encoder) -> Any:
-    """Features of the bank of unrelated captions."""
-    from explorer.config import PROJECT_DIR
-    from explorer.search.calibrate import read_bank
-    return encoder.texts(read_bank(PROJECT_DIR / "assets" / "caption_bank.txt"))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer import desk
-from explorer.config import PROJECT_DIR, Settings
+from explorer.config import Settings
 from explorer.index.indexer import index
 from explorer.index.stills import Stills
 from explorer.index.store import Store
@@ -34,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 ASKED_KEPT = 64                # encoded queries kept, so that sliders and chips need no tower
-BANK = PROJECT_DIR / "assets" / "caption_bank.txt"
 SAMPLES = "sample library"     # folder of the data folder
 
 
@@ -99,16 +98,24 @@ class Explorer:
 
     def close(self) -> None:
         """Stop jobs (they can be resumed), end child processes, let another process write."""
-        if self.jobs_table is not None:
-            self.jobs_table.close()
-        self._stop_decoding()
-        self.playback.close()
-        if self.lock is not None:
-            for library in self._libraries.values():
+        try:
+            if self.jobs_table is not None:
+                self.jobs_table.close()
+            self._stop_decoding()
+            self.playback.close()
+            self._keep_caches()
+        finally:
+            self.store.close()
+            self.stills.close()
+            self.release()
+
+    def _keep_caches(self) -> None:
+        """Write the search cache where this process may; a disk that refuses costs the next start some seconds, no more."""
+        for library in self._libraries.values() if self.lock is not None else ():
+            try:
                 library.vectors.save()
-        self.store.close()
-        self.stills.close()
-        self.release()
+            except (ExplorerError, OSError, RuntimeError) as error:
+                log.warning("the search cache is not kept: %s", error)
 
     def release(self) -> None:
         if self.lock is not None:
@@ -196,7 +203,7 @@ class Explorer:
         return {"model": self._model_state, "message": self._model_message, "device": self.device(),
                 "checkpoint": self._checkpoint, "videos": counts.indexed + counts.damaged, "windows": counts.windows,
                 "folders": counts.roots, "seconds": counts.seconds, "failed": counts.failed, "missing": counts.missing,
-                "offline": counts.offline, "new": counts.new, "damaged": counts.damaged}
+                "offline": counts.offline, "new": counts.new, "damaged": counts.damaged, "notice": self.desk.notice}
 
     def device(self) -> str:
         """What runs the model, once it is loaded."""
@@ -397,9 +404,7 @@ class Explorer:
         with self._guard:
             known = self._calibrations.get(encoder.name)
             if known is None or known.generation != library.generation:
-                if encoder.name not in self._banks:
-                    self._banks[encoder.name] = encoder.texts(calibrate.read_bank(BANK))
-                known = calibrate.calibrate(encoder, self._banks[encoder.name], library, generation=library.generation)
+                known = calibrate.calibrate(encoder, self._bank(encoder), library, generation=library.generation)
                 self._calibrations = {encoder.name: known}
             return known
 
@@ -432,7 +437,7 @@ class Explorer:
         """Write a result as csv, jsonl, m3u, edl, fcpxml or clips into the data folder; the path."""
         from explorer.search.export import export, export_clips
         folder = desk.new_folder(self.settings.data_dir / "exports")
-        if form == "clips":
+        if form in ("clip", "clips"):
             export_clips(result.hits, folder, cut=self.playback.cut)
             return str(folder)
         infos = {v.id: v.info for v in self.store.by_ids({hit.video_id for hit in result.hits}).values() if v.info}
@@ -470,11 +475,15 @@ class Explorer:
 
     def _train(self, arguments: dict[str, Any]) -> Iterator[Progress]:
         base = arguments.get("base") or self._checkpoint
-        yield from self.teaching.train(self.encoder(base), self.store, self.shelf, base=base, arguments=arguments, bank=self._bank(base))
+        encoder = self.encoder(base)
+        yield from self.teaching.train(encoder, self.store, self.shelf, base=base, arguments=arguments, bank=self._bank(encoder))
 
-    def _bank(self, name: str) -> Any:
-        from explorer.search.calibrate import read_bank
-        return self.encoder(name).texts(read_bank(BANK))
+    def _bank(self, encoder: Encoder) -> Any:
+        """Features of the bank of unrelated captions, encoded once a checkpoint and kept on disk."""
+        from explorer.bank import bank_features
+        if encoder.name not in self._banks:
+            self._banks = {encoder.name: bank_features(encoder, self.settings.data_dir / "banks")}
+        return self._banks[encoder.name]
 
     # ---- care
 

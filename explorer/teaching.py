@@ -6,7 +6,7 @@ import math
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -152,7 +152,7 @@ class Teaching:
         return name
 
 
-def follow(steps: Iterator[TrainStep], what: str) -> Iterator[Progress]:
+def follow(steps: Iterator[TrainStep], what: str) -> Generator[Progress, None, Any]:
     """Training steps as progress with a live curve [[step, loss, lr], ...]; the value is the generator's own."""
     curve: list[list[float]] = []
     count = 0

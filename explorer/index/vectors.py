@@ -1,12 +1,14 @@
 """The coarse search: a FAISS cache of window vectors, kept in step with the database, rebuilt when in doubt."""
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
 import sys
 import threading
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -141,18 +143,18 @@ class VectorCache:
         return True
 
     def save(self) -> None:
-        """Write the cache beside the database: the index first, then the manifest that vouches for it."""
-        import faiss
+        """Write the cache beside the database: the index first, then the manifest that vouches for it.
+
+        Raises:
+            OSError: the disk refuses; the cache that was there, or none, is what the next start finds.
+        """
         with self._lock:
             self.refresh()
             if self._index is None:
                 return
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            part = self.path.with_name(self.path.name + ".part")
-            faiss.write_index(self._index, str(part))
-            _replace(part, self.path)
-            manifest = {"format": FORMAT, "encoder": self.encoder, "marks": list(self._marks or ()),
-                        "crc": _checksum(self.path), "count": len(self._ids)}
+            crc = _write_index(self._index, self.path)
+            manifest = {"format": FORMAT, "encoder": self.encoder, "marks": list(self._marks or ()), "crc": crc, "count": len(self._ids)}
             ids = self._ids.tobytes()
             _write(self.path.with_suffix(".ids"), ids)
             manifest["ids_crc"] = zlib.crc32(ids)
@@ -263,10 +265,40 @@ def _checksum(path: Path) -> int:
     return crc
 
 
+def _write_index(index: faiss.Index, path: Path) -> int:
+    """Write an index whole or not at all, and give its checksum.
+
+    The bytes go through a file of ours: FAISS's own writer only prints that the disk is full, and leaves half a file.
+    """
+    import faiss
+    crc, part = 0, path.with_name(path.name + ".part")
+
+    def keep(data: bytes) -> None:
+        nonlocal crc
+        crc = zlib.crc32(data, crc)
+        file.write(data)
+
+    with _discarded_on_error(part), open(part, "wb") as file:
+        faiss.write_index(index, faiss.PyCallbackIOWriter(keep, CHUNK))
+    _replace(part, path)
+    return crc
+
+
 def _write(path: Path, data: bytes) -> None:
     part = path.with_name(path.name + ".part")
-    part.write_bytes(data)
+    with _discarded_on_error(part):
+        part.write_bytes(data)
     _replace(part, path)
+
+
+@contextlib.contextmanager
+def _discarded_on_error(part: Path) -> Iterator[None]:
+    """Half a file is taken away again: on a full disk it would keep others from their room."""
+    try:
+        yield
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
 
 
 def _replace(part: Path, path: Path) -> None:

@@ -17,6 +17,7 @@ from explorer.records import ExplorerError
 
 TOO_MUCH_MEMORY = 77               # the child's exit code where it passed its memory limit
 GOING = 5.0                        # seconds a killed child may take to be gone
+STARVED = 10.0                     # a child on a busy machine may take its budget so many times over by the clock, no more
 log = logging.getLogger(__name__)
 
 
@@ -26,7 +27,7 @@ class Cancelled(Exception):
 
 @dataclass
 class Budget:
-    """Seconds the child may still take for a file; time in which the parent is busy does not count."""
+    """Seconds the child may still take for a file; time in which the parent is busy, or the processor not free, does not count."""
 
     left: float
     given: float = 0.0
@@ -36,6 +37,29 @@ class Budget:
 
     def extend(self, seconds: float) -> None:
         self.left, self.given = self.left + seconds, self.given + seconds
+
+
+class Clock:
+    """Seconds a process has had since now: working, or asleep as a hung one is, but not waiting for a free processor.
+
+    Linux says how long a process stood in line for a processor; elsewhere every second counts.
+    """
+
+    def __init__(self, pid: int) -> None:
+        self._pid, self._begin, self._waited = pid, time.monotonic(), waited(pid)
+
+    def seconds(self) -> float:
+        passed = time.monotonic() - self._begin
+        return max(passed - max(waited(self._pid) - self._waited, 0.0), passed / STARVED)
+
+
+def waited(pid: int) -> float:
+    """Seconds the main thread of a process has been ready to run without a processor; 0.0 where the system does not say."""
+    try:
+        with open(f"/proc/{pid}/schedstat", "rb") as file:
+            return int(file.read().split()[1]) / 1e9
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 class Child:
@@ -73,10 +97,8 @@ class Child:
             Cancelled: kill() was called.
             ExplorerError: the child's own sentence, or why the child was lost.
         """
-        timer = threading.Timer(max(budget.left, 0.0), self.kill, ("deadline",))
-        timer.daemon = True
-        begin = time.monotonic()
-        timer.start()
+        clock, over = Clock(self.pid), threading.Event()
+        threading.Thread(target=self._watch, args=(clock, budget.left, over), name="decode-deadline", daemon=True).start()
         try:
             message = wire.receive(self._process.stdout)    # type: ignore[arg-type]
         except (wire.WireError, OSError, ValueError) as error:
@@ -86,14 +108,21 @@ class Child:
             self.kill("cancel")
             raise
         finally:
-            timer.cancel()
-            budget.left -= time.monotonic() - begin
+            over.set()
+            budget.left -= clock.seconds()
         if message is None or self.ended_by:
             self.kill("lost")
             raise self._loss(path, budget)
         if "error" in message[0]:
             raise ExplorerError(str(message[0]["error"]))
         return message
+
+    def _watch(self, clock: Clock, left: float, over: threading.Event) -> None:
+        """Kill the child when its time is up; a child that was kept waiting meanwhile is looked at again later."""
+        while not over.wait(max(left - clock.seconds(), 0.0)):
+            if clock.seconds() >= left:
+                self.kill("deadline")
+                return
 
     def kill(self, why: str = "cancel") -> None:
         """End the process now, stopped or not, and wait until it is gone. The first reason is kept."""

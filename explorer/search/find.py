@@ -87,12 +87,12 @@ def present(ranked: Ranked, query: Query, *, library: Library, encoder: Encoder,
                             "remove an exclusion", checkpoint=encoder.name)
     rows = np.array([moment.row for moment in moments])
     levels = rerank.take(ranked.levels, rows)
-    shares = np.full((len(rows), 3), np.nan) if calibration is None else calibrate.percentiles(
-        encoder, calibration, levels, ranked.scores[rows])
+    z = None if calibration is None else calibrate.among_captions(encoder, calibration, levels, ranked.scores[rows])
+    shares = np.full((len(rows), 3), np.nan) if z is None else calibrate.normal(z)
     marks = _standing(ranked, levels, calibration, encoder)
     hits = tuple(_hit(ranked, moment, videos[moment.video_id], library, shares[i], marks[:, i], copies)
                  for i, moment in enumerate(moments))
-    confidence = 1.0 if calibration is None else calibrate.confidence(encoder, calibration, levels, ranked.scores[rows])
+    confidence = 1.0 if calibration is None or z is None else calibrate.confidence(calibration, z)
     confident = confidence >= calibrate.CONFIDENT
     return SearchResult(query, phrases, hits, confident, "" if confident else _doubt(hits), checkpoint=encoder.name)
 

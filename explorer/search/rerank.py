@@ -166,10 +166,11 @@ def estimate(text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights) -
     """
     phrases = [v for v, p in zip(text.phrases, text.phrase_spans or [None] * len(text.phrases)) if p is None or p.weight > 0]
     rows = [text.sentence, *(phrases or [text.sentence]), *(text.words if len(text.words) else [text.sentence])]
-    table = batch.features.astype(np.float32) @ np.stack(rows).T                     # (K, F, 1 + P + W)
+    frames = batch.features.astype(np.float32)
+    table = (frames.reshape(-1, frames.shape[2]) @ np.stack(rows).T).reshape(*frames.shape[:2], -1)     # (K, F, 1 + P + W)
     last = 1 + max(len(phrases), 1)
     count = batch.mask.sum(1)
-    mean = np.einsum("kfd,kf->kd", batch.features, batch.mask, dtype=np.float32)
+    mean = (batch.mask[:, None].astype(np.float32) @ frames)[:, 0]
     video = (table[:, :, 0] * batch.mask).sum(1) / np.maximum(np.linalg.norm(mean, axis=1), 1e-6)
     shares = _shares(text, last - 1)
     levels = [video, _max_mean(table[:, :, 1:last], batch.mask, count, shares),

@@ -9,7 +9,7 @@ import numpy as np
 
 from explorer.records import LevelWeights, Query, TextFeatures
 
-CANDIDATES = 1000               # K: with the probes below the fine top 10 is exact in >= 99 % of queries (benchmarks/search_speed.py)
+CANDIDATES = 500                # K: 300 held the whole fine top 10 in every query tried (benchmarks/search_speed.py)
 
 
 @dataclass(frozen=True)
@@ -90,14 +90,14 @@ def probes(text: TextFeatures, weights: LevelWeights) -> np.ndarray:
 
     The first is the total with every maximum taken as a mean: late interaction then is the product of the mean word
     (phrase) and the mean frame (clip), so its gradient is one vector, w_v sentence + w_c mean phrase + w_f mean word.
-    Then the sentence alone and the mean phrase alone, for windows where one frame or clip, not the mean, meets the text.
+    The second is the sentence alone, for queries whose words and phrases point elsewhere.
 
     Args:
         text: the query's vectors, (D,), (P, D), (W, D); phrase weights count.
         weights: the level weights of the total.
 
     Returns:
-        (R, D) float32 unit vectors, R in 1..3.
+        (2, D) float32 unit vectors.
     """
     video, clip, frame = weights.normalised()
     phrase_weights = [p.weight for p in text.phrase_spans] or [1.0] * len(text.phrases)
@@ -105,8 +105,7 @@ def probes(text: TextFeatures, weights: LevelWeights) -> np.ndarray:
     word = _weighted_mean(text.words, [1.0] * len(text.words))
     sentence = text.sentence.astype(np.float32)
     mixed = video * sentence + clip * (phrase if phrase.any() else sentence) + frame * (word if word.any() else sentence)
-    rows = [mixed, sentence, phrase] if phrase.any() else [mixed, sentence]
-    return _unit(np.stack(rows).astype(np.float32))
+    return _unit(np.stack([mixed, sentence]).astype(np.float32))
 
 
 def _merge(ids: np.ndarray, k: int) -> np.ndarray:

@@ -52,18 +52,7 @@ def _best_frames(graph: RoleGraph, encoder: Encoder, library: Library, video_id:
 def _cosines(graph: RoleGraph, encoder: Encoder, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """(nodes, F) cosines of each node and frame, NaN where there is no frame."""
     if encoder.config.model == "hgr":
-        return _by_hgr(graph, encoder, features, mask)
+        return encoder.node_cosines(graph, features, mask)
     nodes = encoder.texts([node.text for node in graph.nodes])
     frames = array(encoder.levels(features, mask).frames)[0]
     return np.where(mask[0], np.stack([text.sentence for text in nodes]) @ frames.T, np.nan)
-
-
-def _by_hgr(graph: RoleGraph, encoder: Encoder, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    import torch
-
-    from explorer.model.hgr_text import slots
-    text = encoder.text(graph.text)
-    frames = torch.from_numpy(features.astype(np.float32)).to(encoder.tower.device)
-    with torch.inference_mode():
-        rows = encoder.model.explain(encoder.text_levels([text]), frames, torch.from_numpy(mask).to(encoder.tower.device))
-    return array(rows)[list(slots(graph))]

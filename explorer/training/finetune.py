@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -113,7 +113,7 @@ def gallery_of(data: PairData, around: Surroundings) -> PairData:
 
 
 def finetune(base: HCMI, data: PairData, config: TrainConfig = DEFAULT, *, around: Surroundings = Surroundings(),
-             frames: int = 12, folder: Path | None = None) -> Iterator[TrainStep]:
+             frames: int = 12, folder: Path | None = None) -> Generator[TrainStep, None, Outcome]:
     """Teach a copy of the base; the base stays as it is. Use as `outcome = yield from finetune(...)` or `run(...)`.
 
     Held-out captions choose how far to go from the base (0 is not at all); then all captions are learned, as far.

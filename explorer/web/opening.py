@@ -9,10 +9,10 @@ from typing import Any
 
 log = logging.getLogger(__name__)
 
-PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+PAGE = b"""<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="refresh" content="1"><title>HCMI Explorer</title>
 <style>:root{color-scheme:light dark}body{font:1.1rem system-ui,sans-serif;display:grid;place-items:center;
-min-height:90vh;margin:0}</style><p role="status">Opening HCMI Explorer&hellip;</p></html>""".encode()
+min-height:90vh;margin:0}</style><p role="status">Opening HCMI Explorer&hellip;</p></html>"""
 
 
 class Opening:

@@ -1,0 +1,83 @@
+"""Calibration: formulas by hand, then that it tells what is there from what is not, on a real small index."""
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from explorer.records import ExplorerError, LevelWeights
+from explorer.search import calibrate, rerank
+from explorer.search.calibrate import agreement, normal, qb_norm, read_bank, standing
+from explorer.search.find import ask, find
+from explorer.search.query import parse
+from tests.search.tiny import TinyEncoder, make_library, scenes
+
+BANK = tuple(f"thing{i} place{i} deed{i}" for i in range(120))
+
+
+def test_standing_and_percentiles_by_hand() -> None:
+    assert standing(np.array([[3.0, 1.0]]), np.array([[[0.0, 1.0]], [[2.0, 3.0]]])).tolist() == [[2.0, -1.0]]
+    assert normal(np.array([0.0, -40.0, 40.0])).tolist() == [0.5, 0.0, 1.0]
+    assert normal(np.array([1.0]))[0] == pytest.approx(0.841345, abs=1e-6)
+
+
+def test_agreement_is_high_only_where_all_levels_are() -> None:
+    assert agreement(np.array([1.0, 1.0, 1.0])) == pytest.approx(1.0)
+    assert agreement(np.array([1.0, 1.0, 0.1])) == pytest.approx(0.1 ** (1 / 3))
+    assert agreement(np.array([0.9, 0.0, 0.9])) == 0.0
+
+
+def test_qb_norm_by_hand() -> None:
+    scores, bank = np.array([[0.5, 0.4], [0.1, 0.6]]), np.array([[0.6, 0.1], [0.5, 0.0]])
+    out = qb_norm(scores, bank, beta=2.0)                        # video 0 is the hub; query 0 has it on top, query 1 not
+    expected = [np.exp(1.0) / (np.exp(1.2) + np.exp(1.0)), np.exp(0.8) / (np.exp(0.2) + np.exp(0.0))]
+    np.testing.assert_allclose(out[0], expected)
+    assert out[1].tolist() == [0.1, 0.6] and out[0].argmax() == 1
+
+
+def test_bank_file(tmp_path: Path) -> None:
+    path = tmp_path / "bank.txt"
+    path.write_text("a dog\n\n a cat \na dog\n", "utf-8")
+    assert read_bank(path) == ("a dog", "a cat")
+    path.write_text("\n", "utf-8")
+    with pytest.raises(ExplorerError, match="is empty"):
+        read_bank(path)
+    with pytest.raises(ExplorerError, match="cannot read"):
+        read_bank(tmp_path / "none.txt")
+
+
+def test_present_and_absent_subjects_are_told_apart(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    videos = {f"{i}.mp4": scenes((f"subject{i} scene{i}", 8)) for i in range(40)}
+    library = make_library(tmp_path, videos, encoder)
+    calibration = calibrate.calibrate(encoder, encoder.texts(BANK), library, generation=library.generation)
+    assert calibration is not None and calibration.null.shape == (120, 120, 3)
+
+    def result(typed: str):
+        return find(ask(encoder, parse(typed)), library=library, encoder=encoder, weights=LevelWeights(),
+                    calibration=calibration).result
+    here = [result(f"subject{i} scene{i}") for i in range(0, 40, 4)]
+    gone = [result(f"absent{i} nowhere{i}") for i in range(10)]
+    assert all(r.confident and r.hits[0].agreement > 0.95 for r in here)
+    assert all(match.found for r in here for match in r.hits[0].matches)
+    assert sum(r.confident for r in gone) <= 2
+    assert all("probably nothing here" in r.reason for r in gone if not r.confident)
+    half = result("subject4 unicorn")
+    assert [(m.phrase, m.found) for m in half.hits[0].matches] == [("subject4", True), ("unicorn", False)]
+    assert set(half.hits[0].calibrated) == {"video_sentence", "clip_phrase", "frame_word"}
+
+
+def test_an_empty_library_has_no_calibration(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    assert calibrate.calibrate(encoder, encoder.texts(BANK[:3]), make_library(tmp_path, {}, encoder), generation=0) is None
+
+
+def test_presence_is_the_best_clip(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    library = make_library(tmp_path, {"a.mp4": scenes(("dog", 2), ("cat", 2))}, encoder)
+    batch = library.windows(library.sample(5))
+    levels = encoder.levels(batch.features, batch.mask)
+    sentences = np.stack([encoder.text("dog").sentence, encoder.text("sea").sentence])
+    found = rerank.presence(sentences, levels)
+    assert found.shape == (2, 1) and found[0, 0] == pytest.approx(1.0, abs=1e-3) and found[1, 0] < 0.5
