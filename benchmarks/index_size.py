@@ -21,7 +21,7 @@ from explorer.index.store import Store                                         #
 from explorer.index.vectors import VectorCache                                 # noqa: E402
 
 DIM = 512
-AT_ONCE = 1000         # files a transaction
+AT_ONCE = 1000         # files a statement
 LIMIT = 10.0           # seconds
 
 FIRST_SEARCH = """
@@ -44,24 +44,26 @@ print(first, sorted(times)[2], len(cache))
 
 
 def fill(store: Store, *, files: int, windows: int) -> None:
-    """Rows as indexing writes them, some thousand files a transaction; features are left out, the first search reads none."""
+    """Rows as indexing writes them, all in one transaction; features are left out, the first search reads none.
+
+    Vectors are drawn once for a thousand files and turned for each further thousand, so that all differ and little is drawn.
+    """
     root, chance = store.add_root("/synthetic"), np.random.default_rng(0)
+    drawn = chance.standard_normal((AT_ONCE * windows, DIM), np.float32)
+    drawn = (drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float16)
     with store.database.write() as connection:
         connection.execute("INSERT INTO encoders VALUES (1, 'synthetic')")
         connection.execute("INSERT INTO feature_sets VALUES (1, 'f', 't', 's', 0, ?, x'', 0, '{}', '')", (DIM,))
-    for first in range(0, files, AT_ONCE):
-        numbers = range(first + 1, min(first + AT_ONCE, files) + 1)
-        vectors = chance.standard_normal((len(numbers) * windows, DIM), np.float32)
-        data = [v.tobytes() for v in (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float16)]
-        with store.database.write() as connection:
+        for first in range(0, files, AT_ONCE):
+            numbers = range(first + 1, min(first + AT_ONCE, files) + 1)
             connection.executemany(
                 """INSERT INTO videos (id, public_id, root_id, path, size, mtime_ns, fingerprint, state, set_id, duration)
                    VALUES (?, ?, ?, ?, 1, 1, 'f', 'indexed', 1, 100)""",
                 [(n, f"p{n}", root.id, f"/synthetic/{n}.mp4".encode()) for n in numbers])
+            data = np.ascontiguousarray(np.roll(drawn, first // AT_ONCE, axis=1)).view(np.uint8)
             connection.executemany(
                 "INSERT INTO windows (video_id, ordinal, start, end, first, count, encoder_id, crc, vector) VALUES (?, ?, 0, 1, 0, 1, 1, ?, ?)",
-                [(n, i, zlib.crc32(blob), blob) for k, n in enumerate(numbers) for i in range(windows)
-                 for blob in (data[k * windows + i],)])
+                ((numbers[i // windows], i % windows, zlib.crc32(data[i]), data[i].tobytes()) for i in range(len(numbers) * windows)))
 
 
 def main() -> int:
@@ -71,7 +73,9 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         with Store(Path(folder) / "index.db") as store:
+            began = time.monotonic()
             fill(store, files=chosen.files, windows=chosen.windows)
+            print(f"writing the rows: {time.monotonic() - began:.1f} s", flush=True)
             began = time.monotonic()
             VectorCache(store, Path(folder) / "vectors.faiss", encoder="synthetic").save()
             print(f"building and writing the cache: {time.monotonic() - began:.1f} s")

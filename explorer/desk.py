@@ -40,8 +40,8 @@ class Desk:
             aside = self.path.with_suffix(".damaged")
             self.path.replace(aside)
             self._data = {}
-            self.notice = f"{error}; it was set aside as {aside.name}: choose the model again, saved searches and history begin anew"
-            log.warning("%s", self.notice)
+            log.info("%s", error)
+            self.notice = f"{self.path} was damaged and is set aside as {aside.name}; choose the model again, searches kept in it begin anew"
 
     def current(self) -> str | None:
         """The checkpoint chosen last."""

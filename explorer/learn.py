@@ -11,7 +11,7 @@ import numpy as np
 
 from explorer.config import ModelConfig, TrainConfig
 from explorer.bank import bank_features
-from explorer.measure import load_pairs
+from explorer.measure import load_pairs, load_pixels
 from explorer.records import ExplorerError, LevelWeights, Progress
 from explorer.teaching import follow
 from explorer.training.captions import read_captions
@@ -19,7 +19,9 @@ from explorer.training.captions import read_captions
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
     from explorer.service import Explorer
+    from explorer.training.captions import CaptionSet
     from explorer.training.dataset import PairData
+    from explorer.training.unfrozen import Unfrozen
 
 MANY = 2000                    # captions from which the whole hierarchy is trained rather than fine-tuned with an anchor
 HELD_VIDEOS = 0.1              # share of videos that choose the epoch
@@ -37,7 +39,6 @@ def learn(explorer: Explorer, chosen: argparse.Namespace) -> Iterator[Progress]:
     base = chosen.base or explorer.checkpoint
     captions = read_captions(chosen.captions)
     if chosen.unfreeze != "none":
-        from explorer.training.unfrozen import learn_unfrozen
         yield from learn_unfrozen(explorer, chosen, captions, base=base)
         return
     encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=base)
@@ -79,6 +80,59 @@ def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: arg
     notices = () if kept else ("the new model was not better on the videos held out, so the base stays; train longer or on more captions",)
     return {"checkpoint": name, "kept": kept, "before": before, "after": after, "seconds": round(time.monotonic() - started, 1),
             "notices": notices}
+
+
+def learn_unfrozen(explorer: Explorer, chosen: argparse.Namespace, captions: CaptionSet, *, base: str) -> Iterator[Progress]:
+    """The towers learn too (--unfreeze), from pixels; kept as a checkpoint with a tower of its own where that is better.
+
+    The base's hierarchy goes on learning; one without learned modules gets them where there are many captions.
+
+    Raises:
+        ExplorerError: an HGR model, or captions or videos that cannot be used.
+    """
+    from explorer.model.checkpoint import describe, load
+    from explorer.training.unfrozen import fit_unfrozen, own_tower
+    started, folder = time.monotonic(), explorer.shelf.folder(base)
+    about, weights = describe(folder), explorer.shelf.tower_tensors(folder)
+    if chosen.model == "hgr" or about["config"]["model"] == "hgr":
+        raise ExplorerError("--unfreeze trains HCMI; choose an HCMI base, or leave the towers frozen for HGR")
+    tower = own_tower(about["tower"], device=explorer.settings.device, weights=weights)
+    data, notices = yield from load_pixels(explorer, captions, chosen.videos, size=tower.frame_size)
+    train, held = split_videos(data.pairs, seed=chosen.seed)
+    model = load(folder, width=tower.dim).to(tower.device)
+    if len(train) >= MANY and not any("aggregator" in name or "attention" in name for name in model.state_dict()):
+        model = grown(model).to(tower.device)
+    config = replace(TrainConfig(unfreeze=chosen.unfreeze), **options(chosen))
+    outcome = yield from follow(fit_unfrozen(tower, model, data, train, held, config), f"{len(train)} captions")
+    name = base
+    if outcome.kept:
+        name = chosen.name or time.strftime("tuned-%Y%m%d-%H%M%S")
+        keep_unfrozen(explorer, outcome, {**weights, **outcome.tensors}, name=name, base=base, data=f"{len(train)} captions")
+    else:
+        notices += ("the trained towers were not better on the videos held out, so the base stays; train longer or on more captions",)
+    yield Progress("done", summary={"checkpoint": name, "kept": outcome.kept, "before": outcome.before, "after": outcome.after,
+                                    "seconds": round(time.monotonic() - started, 1), "notices": list(notices)})
+
+
+def keep_unfrozen(explorer: Explorer, outcome: Unfrozen, tensors: dict[str, Any], *, name: str, base: str, data: str) -> None:
+    """Save a trained model with its tower's tensors, under a tower name of its own."""
+    from explorer.model.checkpoint import describe, save
+    from explorer.model.towers import trained_name
+    from explorer.shelf import OWN, TOWER_FILE
+    tower = trained_name(describe(explorer.shelf.folder(base))["tower"], tensors)
+    save(explorer.settings.data_dir / OWN / name, outcome.model, {
+        "tower": tower, "base": base, "data": data, "metrics": {"before": outcome.before, "after": outcome.after}},
+        files={TOWER_FILE: tensors})
+    explorer.shelf.forget(name)
+
+
+def grown(model: Any) -> Any:
+    """The learned hierarchy with a base's logit scale and level weights; until it is trained it ranks as the base does."""
+    from explorer.model.checkpoint import build
+    config = replace(fresh_config(model.config, "hcmi"), level_weights=model.config.level_weights)
+    fresh = build(config)
+    fresh.load_state_dict(model.state_dict(), strict=False)
+    return fresh
 
 
 def fresh_config(config: ModelConfig, model: str) -> ModelConfig:

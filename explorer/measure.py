@@ -2,8 +2,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-from collections.abc import Iterable, Sequence
+import tempfile
+from collections.abc import Generator, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,19 +15,22 @@ import numpy as np
 from explorer.bank import bank_features, kept_texts
 from explorer.config import SamplingConfig
 from explorer.desk import fit_image
-from explorer.records import CaptionPair, ExplorerError, FrameFeatures
+from explorer.records import CaptionPair, ExplorerError, FrameFeatures, FrameSize, Progress
 from explorer.training.benchmarks import BENCHMARKS, read_benchmark
 from explorer.training.captions import CaptionSet, match_videos, read_captions
 from explorer.training.dataset import PairData, pair_data
 
 if TYPE_CHECKING:
+    from explorer.media.decode import DecodeWorker
     from explorer.model.encoder import Encoder
     from explorer.service import Explorer
     from explorer.training.binary_selection import Score
+    from explorer.training.unfrozen import Entry, PixelData
 
 PICTURES = (".jpg", ".jpeg", ".png")
 PICTURES_AT_ONCE = 64
 PAIRS_AT_ONCE = 64
+PIXELS_IN_MEMORY = 2 << 30     # bytes of decoded frames; more are kept in a file of the data folder while they are needed
 
 
 def measure_captions(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
@@ -128,14 +133,66 @@ def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: di
 
 def picture_features(encoder: Encoder, paths: dict[str, Path]) -> dict[str, FrameFeatures]:
     """A photo is a video of one frame."""
-    from PIL import Image
     names, found = list(paths), {}
     for i in range(0, len(names), PICTURES_AT_ONCE):
         part = names[i:i + PICTURES_AT_ONCE]
-        pixels = []
-        for name in part:
-            with Image.open(paths[name]) as image:
-                pixels.append(fit_image(np.asarray(image.convert("RGB")), encoder.frame_size))
-        vectors = encoder.encode_frames(np.stack(pixels))
+        vectors = encoder.encode_frames(np.stack([picture(paths[name], encoder.frame_size) for name in part]))
         found |= {name: FrameFeatures(np.zeros(1), vectors[row:row + 1]) for row, name in enumerate(part)}
     return found
+
+
+def picture(path: Path, size: FrameSize) -> np.ndarray:
+    """(H, W, 3) uint8 of a photo at the size a tower asks for."""
+    from PIL import Image
+    with Image.open(path) as image:
+        return fit_image(np.asarray(image.convert("RGB")), size)
+
+
+def load_pixels(explorer: Explorer, captions: CaptionSet, folder: Path, *, size: FrameSize,
+                ) -> Generator[Progress, None, tuple[PixelData, tuple[str, ...]]]:
+    """Captions joined with decoded frames of their files or spans, F each; use as `data, notices = yield from ...`.
+
+    Raises:
+        ExplorerError: no captioned file is there, or none can be read.
+    """
+    from explorer.media.decode import DecodeWorker
+    from explorer.training.unfrozen import pixel_data
+    paths, notices = match_videos(captions.pairs, folder)
+    entries = list(dict.fromkeys((pair.file, pair.start, pair.end) for pair in captions.pairs if pair.file in paths))
+    frames = explorer.settings.sampling.frames
+    pixels = _room((len(entries), frames, size.height, size.width, 3), explorer.settings.data_dir)
+    counts: dict[Entry, int] = {}
+    failed = []
+    with DecodeWorker(explorer.settings.decoder) as worker:
+        for done, entry in enumerate(entries):
+            yield Progress("decode", done, len(entries), entry[0])
+            try:
+                found = _pixels_of(worker, paths[entry[0]], entry, size=size, frames=frames)
+            except (ExplorerError, OSError) as error:
+                failed.append(str(error))
+                continue
+            pixels[len(counts), :len(found)] = found
+            counts[entry] = len(found)
+    if not counts:
+        raise ExplorerError(f"none of the captioned files can be read: {failed[0]}")
+    if failed:
+        notices += (f"{len(failed)} of {len(entries)} videos could not be read and are left out: {failed[0]}",)
+    return pixel_data(captions.pairs, counts, pixels), (*captions.notices, *notices)
+
+
+def _pixels_of(worker: DecodeWorker, path: Path, entry: Entry, *, size: FrameSize, frames: int) -> np.ndarray:
+    """(N, H, W, 3): the centres of F equal segments of a file or span; a photo is one frame."""
+    if path.suffix.lower() in PICTURES:
+        return picture(path, size)[None]
+    duration = worker.probe(str(path)).duration
+    start, end = entry[1] or 0.0, duration if entry[2] is None else min(entry[2], duration)
+    times = start + (np.arange(frames) + 0.5) * max(0.0, end - start) / frames
+    return worker.frames_at(str(path), times, size=size).pixels
+
+
+def _room(shape: tuple[int, ...], folder: Path) -> np.ndarray:
+    """Bytes of a shape, all 0: in memory, or in a nameless file that goes when they do."""
+    if math.prod(shape) <= PIXELS_IN_MEMORY:
+        return np.zeros(shape, np.uint8)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        return np.memmap(file, np.uint8, "w+", shape=shape)

@@ -12,6 +12,8 @@ from explorer.config import PROJECT_DIR, ModelConfig, Settings
 from explorer.records import ExplorerError, Progress
 
 if TYPE_CHECKING:
+    from torch import Tensor
+
     from explorer.model.encoder import Encoder
 
 log = logging.getLogger(__name__)
@@ -80,16 +82,26 @@ class Shelf:
 
     def load(self, folder: Path) -> Encoder:
         """An encoder from a checkpoint folder: its tower with what it trained of it, its model."""
-        from explorer.model.checkpoint import describe, load, load_tensors
+        from explorer.model.checkpoint import describe, load
         from explorer.model.encoder import Encoder
         from explorer.model.towers import load_tower
         about = describe(folder)
-        trained = load_tensors(folder, TOWER_FILE) if TOWER_FILE in about["files"] else None
-        if trained is None and about.get("tower_of"):
-            trained = load_tensors(self.folder(about["tower_of"]), TOWER_FILE)
-        tower = self._shared_tower(about["tower"]) or load_tower(about["tower"], device=self.settings.device, weights=trained)
-        model = load(folder, width=tower.dim)
-        return Encoder(tower, model, name=about["id"])
+        tower = self._shared_tower(about["tower"]) or load_tower(
+            about["tower"], device=self.settings.device, weights=self.tower_tensors(folder))
+        return Encoder(tower, load(folder, width=tower.dim), name=about["id"])
+
+    def tower_tensors(self, folder: Path) -> dict[str, Tensor]:
+        """What a checkpoint trained of its tower, or the checkpoint whose tower it shares; {} where nothing was.
+
+        Raises:
+            ExplorerError: damaged, or the checkpoint that holds them is gone.
+        """
+        from explorer.model.checkpoint import describe, load_tensors
+        about = describe(folder)
+        if TOWER_FILE not in about["files"] and about.get("tower_of"):
+            folder = self.folder(about["tower_of"])
+            about = describe(folder)
+        return load_tensors(folder, TOWER_FILE) if TOWER_FILE in about["files"] else {}
 
     def _shared_tower(self, name: str) -> Any:
         """The tower of a loaded encoder, where it is the same one: two models beside each other share its memory."""
@@ -135,11 +147,14 @@ class Shelf:
         """Delete a checkpoint the person made.
 
         Raises:
-            ExplorerError: it is a shipped one.
+            ExplorerError: it is a shipped one, or another one stands on its tower.
         """
         folder = self.folder(name)
         if folder.parent == SHIPPED:
             raise ExplorerError(f"{name} came with the app and stays; choose one of your own")
+        above = [one["name"] for one in self.models() if one.get("tower_of") == name]
+        if above:
+            raise ExplorerError(f"{above[0]} uses the tower that {name} holds; remove {above[0]} first")
         self.forget(name)
         shutil.rmtree(folder)
 

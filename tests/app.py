@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-CLIPS = {"bikes.mp4": "a bicycle in a street", "bigbuckbunny.mp4": "a white rabbit", "carphone_pristine.mp4": "a man in a car"}
+CLIPS = {"bikes.mp4": "a bicycle in a street", "bigbuckbunny.mp4": "a white rabbit", "carphone_pristine.mp4": "a man in a suit"}
 STARTS_WITHIN = 180.0          # seconds until the app prints its link, on a machine with much else to do
 
 

@@ -34,8 +34,11 @@ ALLOWED |= {name: EVERYTHING | TOP for name in (*TOP, "__init__")}
 TORCH_ROOMS = ("model/", "training/", "search/rerank.py", "search/calibrate.py")
 TORCH = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors"}
 VERIFIED = ("model/starter.py", "training/photos.py")     # read a package's weights, checked by sha256 just before
+BOMBS = PROJECT / "benchmarks" / "faults" / "unsafe.py"   # writes pickles, to see that the app refuses them
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
-VAGUE = {"utils", "util", "helpers", "helper", "common", "misc", "stuff"}
+UNSAFE_CALLS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "eval", "exec", "os.system", "os.popen", "yaml.load",
+                "__import__"}
+VAGUE = {"utils", "util", "helpers", "helper", "misc", "stuff"}
 
 
 def room(path: Path) -> str:
@@ -100,7 +103,8 @@ def test_torch_stays_in_its_rooms(path: Path) -> None:
 
 @pytest.mark.parametrize("path", CODE, ids=lambda path: path.relative_to(PROJECT).as_posix())
 def test_nothing_unsafe_is_called(path: Path) -> None:
-    assert not {name.split(".")[0] for name in imports(path)} & UNSAFE_MODULES
+    unsafe = {name.split(".")[0] for name in imports(path)} & UNSAFE_MODULES
+    assert not unsafe or path == BOMBS and unsafe == {"pickle"}, f"{path.name} imports {unsafe}"
     for node in nodes_of(path):
         if not isinstance(node, ast.Call):
             continue
@@ -109,7 +113,9 @@ def test_nothing_unsafe_is_called(path: Path) -> None:
         if called == "torch.load":
             weights_only = [ast.unparse(keyword.value) for keyword in node.keywords if keyword.arg == "weights_only"]
             assert room(path) in VERIFIED and weights_only == ["True"], where
-        assert called not in ("eval", "exec", "os.system", "os.popen", "yaml.load", "__import__"), where
+        assert called not in UNSAFE_CALLS, where
+        if path == BOMBS and called in ("np.save", "np.savez"):
+            continue
         for argument in node.keywords:
             true = isinstance(argument.value, ast.Constant) and argument.value.value is True
             assert not (argument.arg in ("shell", "allow_pickle", "trust_remote_code") and true), where

@@ -43,7 +43,7 @@ def test_search_finds_each_clip_by_its_words(library: tuple[Path, str]) -> None:
 
 
 def test_weights_move_the_total_alone(library: tuple[Path, str]) -> None:
-    done = run("search", "a man in a car", "--data-dir", library[1], "--json", "--weights", "video=1,clip=0,frame=0")
+    done = run("search", "a man in a suit", "--data-dir", library[1], "--json", "--weights", "video=1,clip=0,frame=0")
     for hit in json.loads(done.stdout)["hits"]:
         assert hit["scores"]["total"] == pytest.approx(hit["scores"]["video_sentence"], abs=1e-6)
 

@@ -1,4 +1,4 @@
-"""Goal R13, the index's part: single flipped bits in kept features, window vectors, stills and the search cache are noticed.
+"""Goal R13: single flipped bits are noticed in features, vectors, stills, search cache, checkpoints, saved training and settings.
 
 Run: python -m benchmarks.faults.bitrot [--flips 200]. The last line is the figure; exit 1 if it falls short.
 """
@@ -14,10 +14,12 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
+from explorer.config import Settings                                           # noqa: E402
 from explorer.index.check import check                                         # noqa: E402
 from explorer.index.stills import Stills                                       # noqa: E402
 from explorer.index.store import Store                                         # noqa: E402
 from explorer.index.vectors import VectorCache                                 # noqa: E402
+from explorer.records import ExplorerError                                     # noqa: E402
 from tests.index.help import rows, run_index, three_colours                    # noqa: E402
 
 BLOBS = (("feature_blocks", "vectors"), ("feature_sets", "times"), ("windows", "vector"))
@@ -71,15 +73,77 @@ def run(flips: int, *, seed: int, folder: Path) -> tuple[int, int]:
     return noticed, mended
 
 
+def sealed_files(folder: Path) -> dict[Path, Callable[[], bool]]:
+    """File -> whether the app notices that it changed, over every file outside the index that the app writes and reads again."""
+    import torch
+
+    from explorer.config import ModelConfig
+    from explorer.desk import Desk
+    from explorer.model.checkpoint import save, verify
+    from explorer.model.hcmi import HCMI
+    from explorer.training.state import Position, load_state, save_state
+    save(folder / "model", HCMI(ModelConfig(dim=8, heads=2, adapter=4)), {"tower": "colour"})
+    save_state(folder / "states", {"a": torch.arange(64.0)}, position=Position(step=1), run={})
+    save_state(folder / "states", {"a": torch.arange(64.0) + 1}, position=Position(step=2), run={})
+    desk = Desk(folder)
+    desk.set_current("mine")
+    desk.remember("a red car")
+
+    def refused() -> bool:
+        try:
+            verify(folder / "model")
+        except ExplorerError:
+            return True
+        return False
+
+    def older() -> bool:
+        found = load_state(folder / "states", run={})
+        return found is not None and found[1].step == 1
+
+    return {folder / "model" / "weights.safetensors": refused, folder / "model" / "model.json": refused,
+            folder / "states" / "state-00000002.safetensors": older, folder / "states" / "state-00000002.json": older,
+            folder / "desk.json": lambda: bool(Desk(folder).notice)}
+
+
+def run_files(flips: int, *, seed: int, folder: Path) -> int:
+    """How many of `flips` bits turned in checkpoints, saved training and the desk were noticed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    files, chance, noticed = list(sealed_files(folder).items()), random.Random(seed), 0
+    for number in range(flips):
+        path, notices = files[number % len(files)]
+        sound = path.read_bytes()
+        path.write_bytes(flipped(sound, chance))
+        noticed += notices()
+        path.write_bytes(sound)
+    return noticed
+
+
+def run_settings(flips: int, *, seed: int, folder: Path) -> int:
+    """The same for settings.json, which a person writes by hand and which so has no checksum: only what is no setting is noticed."""
+    sound, chance, noticed = b'{"port": 7860, "device": "cpu", "decoder": "pyav", "sampling": {"fps": 1.0}}', random.Random(seed), 0
+    for _ in range(flips):
+        (folder / "settings.json").write_bytes(flipped(sound, chance))
+        try:
+            Settings.load(data_dir=folder)
+        except ExplorerError:
+            noticed += 1
+    return noticed
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--flips", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        noticed, mended = run(chosen.flips, seed=chosen.seed, folder=Path(folder))
-    print(f"R13 single-bit flips in the index and its caches: {noticed} of {chosen.flips} noticed, {mended} mended")
-    return 0 if noticed == mended == chosen.flips else 1
+        half = chosen.flips // 2
+        noticed, mended = run(half, seed=chosen.seed, folder=Path(folder) / "index")
+        others = run_files(chosen.flips - half, seed=chosen.seed, folder=Path(folder) / "files")
+        settings = run_settings(half, seed=chosen.seed, folder=Path(folder))
+    print(f"beside the goal: settings.json, written by hand and without a checksum: {settings} of {half} flips noticed")
+    print(f"R13 single-bit flips: index and its caches {noticed} of {half} noticed, {mended} mended; checkpoints, saved training "
+          f"and desk {others} of {chosen.flips - half} noticed")
+    return 0 if noticed == mended == half and others == chosen.flips - half else 1
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from benchmarks.faults.common import findings, finish, in_namespace, make_library, open_app, rows, skip, stands_still, until
 from explorer.index.store import Store
+from tests.index.colour import ColourEncoder
 from tests.index.help import run_index, three_colours
 
 DISK_MB = 192              # more than the free space from which a paused job goes on
@@ -58,7 +59,7 @@ def run(folder: Path, *, videos: int) -> list[str]:
 def compare(store: Store, folder: Path) -> list[str]:
     """Whether the index is, row by row, that of a disk which never filled."""
     with Store(folder / "whole" / "index.db") as whole:
-        run_index(whole, folder / "library")
+        run_index(whole, folder / "library", ColourEncoder(tower_name="colour-1"))
         same = rows(store)["videos"] == rows(whole)["videos"] and rows(store)["features"] == rows(whole)["features"]
     return [] if same else ["the index differs from one of a disk that never filled"]
 

@@ -17,6 +17,7 @@ from explorer.records import ExplorerError, FrameSize
 from tests.media.videos import Recipe, numbered, read_stripes
 
 FRAMES = 120
+ASF_BLOCK = 3200           # bytes, as FFmpeg writes it
 CUTS = (0.9, 0.7, 0.5, 0.3)
 # containers whose index is not at the end: an MP4 without its last box is refused, in one sentence, and told
 KINDS = (("libx264", ".mkv"), ("libx264", ".ts"), ("libx265", ".mkv"), ("libx265", ".ts"), ("mpeg4", ".avi"), ("mjpeg", ".avi"),
@@ -25,9 +26,10 @@ KINDS = (("libx264", ".mkv"), ("libx264", ".ts"), ("libx265", ".mkv"), ("libx265
 
 
 def before_cut(path: Path, size: int) -> int:
-    """Frames whose packet lies wholly in the first `size` bytes."""
+    """Frames whose packet lies wholly in the first `size` bytes; ASF keeps its packets in blocks, which are lost as a whole."""
+    block = ASF_BLOCK if path.suffix == ".wmv" else 0
     with av.open(str(path)) as file:
-        return sum(p.pos is not None and p.pos + p.size * 1.05 + 8 < size for p in file.demux(video=0) if p.size)
+        return sum(p.pos is not None and p.pos + max(p.size * 1.05 + 8, block) < size for p in file.demux(video=0) if p.size)
 
 
 def rescued(worker: DecodeWorker, path: Path) -> int:
@@ -67,7 +69,7 @@ def main() -> int:
         print(line)
     share = kept / max(whole, 1)
     return finish("R4", f"{kept} of {whole} frames before the cut kept ({100 * share:.1f} %), {len(short)} files below 95 %",
-                  good=share >= 0.95 and whole > 1000)
+                  good=not short and whole > 1000)
 
 
 if __name__ == "__main__":

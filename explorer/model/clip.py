@@ -38,11 +38,18 @@ def split_name(name: str) -> tuple[str, str]:
 
 
 def size_mb(name: str) -> int:
-    """Megabytes of a tower's weights in single precision, counted from its architecture without fetching anything."""
+    """Megabytes of a tower's weights in single precision, counted from its architecture without fetching anything.
+
+    Raises:
+        ExplorerError: an unknown name, or an architecture that is described elsewhere.
+    """
     import open_clip
     arch, _ = split_name(name)
-    with torch.device("meta"):
-        model = open_clip.create_model(arch, pretrained=None, pretrained_hf=False)
+    try:
+        with torch.device("meta"):
+            model = open_clip.create_model(arch, pretrained=None, pretrained_hf=False, device="meta")
+    except Exception as error:                     # an architecture that open_clip itself asks Hugging Face about
+        raise ExplorerError(f"the size of {name} is not known on this machine; choose a ViT-B or ViT-L CLIP") from error
     return round(sum(p.numel() for p in model.parameters()) * 4 / 1e6)
 
 
@@ -53,8 +60,9 @@ def weights_path(name: str, folder: Path) -> Path | None:
     if "@" in name:
         return Path(weights)
     hub = open_clip.get_pretrained_cfg(arch, weights).get("hf_hub", "").strip("/")
-    pattern = f"models--{hub.replace('/', '--')}/snapshots/*/*.safetensors" if hub else "*.safetensors"
-    return next(iter(sorted(folder.glob(pattern))), None)
+    if not hub:                                    # offered as pickled weights only
+        return None
+    return next(iter(sorted(folder.glob(f"models--{hub.replace('/', '--')}/snapshots/*/*.safetensors"))), None)
 
 
 def download(name: str, folder: Path) -> subprocess.Popen[bytes]:
@@ -90,6 +98,7 @@ def load(name: str, *, device: torch.device, folder: Path | None = None, called:
                             f"or give a local file as {arch}@/path/to/weights.safetensors")
     if not path.is_file() or path.suffix != ".safetensors":
         raise ExplorerError(f"{path} is not a safetensors file; convert the weights or choose another file")
+    _refuse_other_bytes(path)
     known = {} if "@" in name else open_clip.get_pretrained_cfg(arch, tag)
     try:                                           # a file instead of the tag: so what the tag says of pixels is handed on
         model = open_clip.create_model(
@@ -99,6 +108,16 @@ def load(name: str, *, device: torch.device, folder: Path | None = None, called:
         raise ExplorerError(f"{path} does not hold the weights of {arch}: {_first_line(error)}; choose another file") from error
     lay_over(model, weights or {}, name=called or name)
     return wrap(model, tokenizer_of(arch), name=called or name, device=device, dtype=dtype)
+
+
+def _refuse_other_bytes(path: Path) -> None:
+    """Read the header alone, before seconds go into building a model for a file that only has the name of one."""
+    from safetensors import SafetensorError, safe_open
+    try:
+        with safe_open(path, framework="pt"):
+            pass
+    except (SafetensorError, OSError) as error:
+        raise ExplorerError(f"{path} is not a safetensors file ({error}); convert the weights or choose another file") from error
 
 
 def tokenizer_of(arch: str) -> Any:
@@ -149,10 +168,8 @@ def word_outputs(model: Any, tokenizer: Any, texts: list[str], *, device: torch.
 
 def _hidden(model: Any, tokens: Tensor) -> Tensor:
     """(Q, L) tokens -> (Q, L, width): the text tower's last layer behind its final norm."""
-    choice = {"normalize_intermediates": True, "intermediates_only": True}
-    if hasattr(model, "text"):
-        return model.text.forward_intermediates(tokens, indices=1, **choice)["text_intermediates"][-1]
-    return model.forward_intermediates(text=tokens, text_indices=1, **choice)["text_intermediates"][-1]
+    found = model.forward_intermediates(text=tokens, text_indices=1, normalize_intermediates=True, intermediates_only=True)
+    return found["text_intermediates"][-1]
 
 
 def _project(projection: Any, hidden: Tensor) -> Tensor:

@@ -60,10 +60,11 @@ class Encoder:
         parsed = parser.parse(list(texts))
         spans = [tuple(chosen) or found.phrases
                  for chosen, found in zip(phrases or [()] * len(texts), parsed)]
-        words = [found.words[:self.config.words] for found in parsed]
+        own_words = self.config.text_levels == "prompted"                   # else words are token outputs of the whole text
+        words = [found.words[:self.config.words] if own_words else () for found in parsed]
         prompts = {self._prompt(span.text): None for row in spans + words for span in row}   # in order, each once
         vectors = dict(zip([*dict.fromkeys(texts), *prompts], self.tower.encode_texts([*dict.fromkeys(texts), *prompts])))
-        learned = self.tower.encode_tokens(list(texts)) if self.config.text_levels == "learned" else None
+        learned = None if own_words else self.tower.encode_tokens(list(texts))
         return [self._features(text, vectors, words[i], spans[i], learned[i] if learned else None)
                 for i, text in enumerate(texts)]
 

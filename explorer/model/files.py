@@ -135,9 +135,14 @@ def read_tensors(folder: Path, name: str = WEIGHTS, *, manifest: Mapping[str, An
     Raises:
         ExplorerError: the manifest does not name it, it is missing, changed, or holds values that are not finite.
     """
+    from safetensors import SafetensorError
     from safetensors.torch import load
 
-    tensors = load(_verified(folder, name, manifest or read_manifest(folder)))
+    data = _verified(folder, name, manifest or read_manifest(folder))
+    try:
+        tensors = load(data)
+    except (SafetensorError, ValueError, KeyError) as error:      # a manifest may vouch for bytes that never were tensors
+        raise ExplorerError(f"{folder / name} holds no tensors ({error}); choose another checkpoint or train it again") from error
     refuse_not_finite(tensors, f"{folder.name}/{name}")
     return tensors
 

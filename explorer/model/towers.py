@@ -140,7 +140,7 @@ class Tower:
         text_tower = getattr(self.model, "text", None)
         if hasattr(text_tower, "config"):
             tokens, keep, spans = self._subwords(texts)
-        elif hasattr(text_tower or self.model, "forward_intermediates"):
+        elif hasattr(self.model, "forward_intermediates") and hasattr(text_tower or self.model, "text_projection"):
             from explorer.model.clip import word_outputs       # knows the tower only, not this module's callers
             tokens, keep, spans = word_outputs(self.model, self.tokenizer, texts, device=self.device)
         else:

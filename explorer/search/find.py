@@ -175,7 +175,8 @@ def _hit(ranked: Ranked, moment: Moment, video: retrieve.VideoRow, library: Libr
     return Hit(video_id=video.id, public_id=video.public_id, path=video.path, start=moment.start, end=moment.end,
                still=moment.still, scores=LevelScores(video_sentence, clip_phrase, frame_word, moment.total),
                agreement=float(calibrate.agreement(shares)) if known else 0.0, matches=matches, duration=video.duration,
-               window=int(ranked.batch.ids[moment.row]),
+               window=int(ranked.batch.ids[moment.row]), first=int(ranked.batch.first[moment.row]),
+               count=int(ranked.batch.mask[moment.row].sum()),
                calibrated=dict(zip(rerank.LEVELS, shares.tolist())) if known else {},
                copies=tuple(copies.get(video.id, ())), in_order=phrase_order(ranked.text.text, matches))
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.model.graph import Node, RoleGraph
-from explorer.model.phrases import graph, graphs
+from explorer.model.phrases import graph
 from explorer.model.roles import COMPANIONS
+from explorer.training.parsed import kept_graphs
 
 KINDS = ("roles", "action", "person", "scene", "cut")
 PLACES = ("ARGM-LOC", "ARGM-DIR")
@@ -53,7 +54,7 @@ def word_bank(captions: Sequence[str]) -> WordBank:
     """The verbs and scenes of a data set's own captions, most frequent first; SMALL_BANK's where it has none."""
     actions: dict[str, Counter[str]] = defaultdict(Counter)
     scenes: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in graphs(captions):
+    for one in kept_graphs(captions):
         for node in one.nodes:
             if node.kind == "action" and node.text.isalpha():
                 actions[_form(node.text)][node.text.lower()] += 1

@@ -26,7 +26,8 @@ def collate_text(texts: list[TextFeatures], model: nn.Module) -> Any:
     """Texts as the padded tensors that this model takes, on its device."""
     if model.config.model == "hgr":
         from explorer.model.hgr_text import collate_graphs     # only HGR needs a parser
-        return collate_graphs(texts, model.config).to(device_of(model))
+        from explorer.training.parsed import kept_graphs
+        return collate_graphs(texts, model.config, graphs=kept_graphs([text.text for text in texts])).to(device_of(model))
     return batching.collate_text(texts, model.config).to(device_of(model))
 
 
@@ -41,12 +42,17 @@ def losses(model: nn.Module, batch: Batch, config: TrainConfig) -> dict[str, Ten
     videos = [gather_levels(_encode(model, view, mine, device), count=count) for view in batch.views]
     texts = gather_levels(model.encode_text(collate_text([batch.texts[i] for i in mine], model)), count=count)
     positives = torch.from_numpy(batch.positives).to(device)
+    return from_levels(model, texts, videos, positives, config)
+
+
+def from_levels(model: nn.Module, texts: Any, videos: list[Any], positives: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+    """The named losses of encoded texts and one or two views of their videos; positives (B, B) bool."""
     similarity = model.similarity(texts, videos[0])
     if model.config.model == "hgr":
         value = hinge(similarity["total"], positives, HGR_MARGIN)
         return {"hinge": value, "loss": value}
     if len(videos) == 2:
-        alone = torch.arange(count, device=device)
+        alone = torch.arange(len(positives), device=positives.device)
         positives = positives | denoised_positives(videos[0].video, videos[1].video, alone)
     levels = {name: value.float() for name, value in similarity.items()}
     return hierarchical(levels, model.scale(), positives=positives,

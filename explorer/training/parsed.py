@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from explorer.atomic import write_text
+from explorer.atomic import write_bytes
 from explorer.model.graph import Edge, Node, RoleGraph
 from explorer.model.phrases import graphs
 from explorer.records import ExplorerError
@@ -36,7 +36,7 @@ def remember(found: Iterable[RoleGraph]) -> None:
 def save_graphs(path: Path, found: Iterable[RoleGraph]) -> None:
     """Write graphs as JSON lines: [text, nodes, edges], nodes and edges as lists of their fields."""
     rows = ([graph.text, [_fields(node) for node in graph.nodes], [_fields(edge) for edge in graph.edges]] for graph in found)
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8"))
 
 
 def load_graphs(path: Path) -> list[RoleGraph]:

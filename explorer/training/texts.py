@@ -1,6 +1,7 @@
 """Keeps the text features of a data set small: each distinct word and phrase prompt is encoded and stored once."""
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,5 +83,5 @@ def load_table(path: Path) -> TextTable:
             phrases = np.split(data["phrases"], np.cumsum(data["phrase_counts"])[:-1])
             return TextTable(tuple(map(str, data["texts"])), data["sentences"], data["prompts"],
                              tuple(map(str, data["prompt_texts"])), tuple(words), tuple(phrases))
-    except (OSError, KeyError, ValueError) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ExplorerError(f"cannot read the text features in {path}: {error}; remove it and encode anew") from error
