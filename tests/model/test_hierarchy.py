@@ -174,13 +174,14 @@ def test_masked_mean_counts_real_positions_only() -> None:
         masked_mean(tokens, torch.zeros(1, 3, dtype=torch.bool))
 
 
-def test_clustering_400_windows_is_quick() -> None:
-    """Well under 60 ms of one core: processor time, as the machine may be busy, and the best of several runs."""
-    tokens = unit(torch.randn(400, 12, 512, generator=torch.Generator().manual_seed(5)))
-    mask = torch.ones(400, 12, dtype=torch.bool)
-    seconds = []
-    for _ in range(7):
-        start = time.process_time()
-        DensityAggregator(ModelConfig(), 4)(tokens, mask)
-        seconds.append(time.process_time() - start)
-    assert min(seconds) < 0.06
+def test_clustering_is_many_times_as_quick_as_the_loop() -> None:
+    """A ratio in one run of processor time, so that a busy machine does not matter."""
+    tokens = unit(torch.randn(64, 12, 512, generator=torch.Generator().manual_seed(5)))
+    mask = torch.ones(64, 12, dtype=torch.bool)
+    start = time.process_time()
+    DensityAggregator(ModelConfig(), 4)(tokens, mask)
+    together = time.process_time() - start
+    start = time.process_time()
+    for row in tokens:
+        slow_clusters(row, 4)
+    assert time.process_time() - start > 4 * together
