@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -53,15 +54,30 @@ def texts(encoder: Encoder, captions: Sequence[str], path: Path) -> TextTable:
 
 
 def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limit: int = 0) -> PairData:
-    """Flickr8k's split as videos of one frame. limit: photos, 0 for all."""
+    """Flickr8k's split as videos of one frame. limit: photos, 0 for all; taken from a larger set where one is cached."""
     pairs = read_flickr8k(folder, split).pairs
-    names = list(dict.fromkeys(pair.file for pair in pairs))[:limit or None]
-    wanted = set(names)
-    pairs = tuple(pair for pair in pairs if pair.file in wanted)
-    stem = f"{stem_of(encoder)}-{split}-{len(names)}"
+    every = list(dict.fromkeys(pair.file for pair in pairs))
+    wanted = min(limit or len(every), len(every))
+    names = every[:_cached(cache, f"{stem_of(encoder)}-{split}", wanted)]
+    stem, kinds = f"{stem_of(encoder)}-{split}-{len(names)}", set(names)
     vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, [folder / "images" / n for n in names])})["vectors"]
     features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
-    return pair_data(pairs, features, lambda found: texts(encoder, found, cache / f"{stem}-texts.npz"))
+    return first_videos(pair_data([pair for pair in pairs if pair.file in kinds], features,
+                                  lambda found: texts(encoder, found, cache / f"{stem}-texts.npz")), wanted)
+
+
+def _cached(cache: Path, stem: str, wanted: int) -> int:
+    """How many photos the smallest cached set that is large enough holds; `wanted` where there is none."""
+    found = [re.fullmatch(re.escape(stem) + r"-(\d+)-texts\.npz", path.name) for path in cache.glob(f"{stem}-*-texts.npz")]
+    return min((int(one[1]) for one in found if one and int(one[1]) >= wanted), default=wanted)
+
+
+def first_videos(data: PairData, count: int) -> PairData:
+    """The first videos and their texts alone."""
+    if count >= len(data.files):
+        return data
+    part = data.take(np.flatnonzero(data.owners < count))
+    return replace(part, files=data.files[:count], spans=data.spans[:count], frames=data.frames[:count])
 
 
 def _pictures(encoder: Encoder, paths: Sequence[Path]) -> np.ndarray:

@@ -17,11 +17,11 @@ import numpy as np
 
 from benchmarks.features import clip_pairs, open_encoder, photo_pairs
 from explorer.model.hcmi import HCMI
+from explorer.records import TextFeatures
 from explorer.training.dataset import PairData
 from explorer.training.evaluate import level_scores
 from explorer.training.finetune import DEFAULT, Surroundings, run
 from explorer.training.metrics import ranks
-from explorer.records import TextFeatures
 
 TAUGHT, EACH = 20, 2
 GAIN, DROP = 10.0, 1.0

@@ -17,8 +17,8 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.index.store import Store                                         # noqa: E402
-from explorer.index.vectors import VectorCache                                 # noqa: E402
+from explorer.index.store import Store  # noqa: E402
+from explorer.index.vectors import VectorCache  # noqa: E402
 
 DIM = 512
 AT_ONCE = 1000         # files a statement

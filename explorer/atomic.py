@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import uuid
 from pathlib import Path
 
 from explorer.records import ExplorerError
@@ -14,10 +15,10 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         ExplorerError: the disk refuses; the old file is as it was.
     """
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with open(part, "wb") as file:
+        with open(part, "xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -26,7 +27,7 @@ def write_bytes(path: Path, data: bytes) -> None:
     except OSError as error:
         with contextlib.suppress(OSError):
             part.unlink()
-        raise ExplorerError(f"cannot write {path}: {error.strerror}; free some space or choose another data folder") from error
+        raise ExplorerError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
 
 
 def sync_folder(folder: Path) -> None:

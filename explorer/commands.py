@@ -131,7 +131,8 @@ def models(chosen: argparse.Namespace) -> int:
     settings = settings_of(chosen)
     current = Desk(settings.data_dir).current() or settings.checkpoint
     found = [{**one, "current": one.get("name") == current} for one in Shelf(settings).models()]
-    lines = [f"{'*' if one['current'] else ' '} {one.get('name', '?'):24} {one.get('tower', ''):40} {one.get('error', '')}" for one in found]
+    lines = [f"{'*' if one['current'] else ' '} {one.get('name', '?'):24} {one.get('tower', ''):40} {one.get('error', '')}"
+             for one in found]
     say(found, as_json=chosen.json, text="\n".join(lines))
     return 0
 

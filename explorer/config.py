@@ -185,7 +185,8 @@ def _convert(cls: type, name: str, value: Any) -> Any:
     kind = str(cls.__dataclass_fields__[name].type)                  # type: ignore[attr-defined]
     if kind == "Path":
         return Path(value)
-    allowed: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,), "str | None": (str, type(None))}
+    allowed: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,),
+                                            "str | None": (str, type(None))}
     wanted = allowed.get(kind, (object,))
     _check(isinstance(value, wanted) and (bool in wanted or object in wanted or not isinstance(value, bool)),
            f"{name} must be {kind}, not {value!r}")

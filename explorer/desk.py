@@ -9,7 +9,6 @@ import sys
 import threading
 import time
 import zlib
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import numpy as np
 
 from explorer.atomic import write_bytes
 from explorer.config import read_json
-from explorer.records import ExplorerError, FrameSize, SearchResult
+from explorer.records import ExplorerError, FrameSize
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +40,8 @@ class Desk:
             self.path.replace(aside)
             self._data = {}
             log.info("%s", error)
-            self.notice = f"{self.path} was damaged and is set aside as {aside.name}; choose the model again, searches kept in it begin anew"
+            self.notice = (f"{self.path} was damaged and is set aside as {aside.name}; choose the model again, "
+                           "searches kept in it begin anew")
 
     def current(self) -> str | None:
         """The checkpoint chosen last."""
@@ -140,11 +140,6 @@ def fit_image(image: np.ndarray, size: FrameSize) -> np.ndarray:
         box = (left, top, left + wide, top + high)
         return np.asarray(picture.resize((size.width, size.height), Image.Resampling.BICUBIC, box=box))
     return np.asarray(picture.resize((size.width, size.height), Image.Resampling.BICUBIC))
-
-
-def timed(result: SearchResult, seconds: float) -> SearchResult:
-    """The result with the time that all of it took."""
-    return replace(result, seconds=seconds)
 
 
 def new_folder(parent: Path) -> Path:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.config import ModelConfig, TrainConfig
 from explorer.bank import bank_features
+from explorer.config import ModelConfig, TrainConfig
 from explorer.measure import load_pairs, load_pixels
 from explorer.records import ExplorerError, LevelWeights, Progress
 from explorer.teaching import follow
@@ -49,7 +49,8 @@ def learn(explorer: Explorer, chosen: argparse.Namespace) -> Iterator[Progress]:
     yield Progress("done", summary={**summary, "notices": [*summary.get("notices", ()), *notices]})
 
 
-def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Generator[Progress, None, dict[str, Any]]:
+def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *,
+              base: str) -> Generator[Progress, None, dict[str, Any]]:
     """The same guarded fine-tune as the page's."""
     from explorer.training.finetune import DEFAULT, Surroundings, finetune
     if encoder.config.model != "hcmi":
@@ -61,7 +62,8 @@ def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argp
     return {**outcome.as_json(), "checkpoint": name}
 
 
-def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *, base: str) -> Generator[Progress, None, dict[str, Any]]:
+def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *,
+               base: str) -> Generator[Progress, None, dict[str, Any]]:
     """A fresh hierarchy on the base's tower; kept where its rsum on held-out videos beats the base's."""
     from explorer.model.checkpoint import build
     from explorer.training.train import fit, validate

@@ -104,7 +104,8 @@ def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkp
     pictures = {name: path for name, path in paths.items() if path.suffix.lower() in PICTURES}
     features = picture_features(encoder, pictures) | video_features(explorer, encoder, folder, paths, pictures)
     if not features:
-        raise ExplorerError(f"none of the {len(paths)} captioned files in {folder} could be read; run `python -m explorer index` on it for the reasons")
+        raise ExplorerError(f"none of the {len(paths)} captioned files in {folder} could be read; "
+                            "run `python -m explorer index` on it for the reasons")
     missing = sorted(set(paths) - set(features))
     if missing:
         notices += (f"{len(missing)} of {len(paths)} files could not be read and are left out, such as {missing[0]}",)
@@ -133,7 +134,8 @@ def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: di
 
 def picture_features(encoder: Encoder, paths: dict[str, Path]) -> dict[str, FrameFeatures]:
     """A photo is a video of one frame."""
-    names, found = list(paths), {}
+    names = list(paths)
+    found: dict[str, FrameFeatures] = {}
     for i in range(0, len(names), PICTURES_AT_ONCE):
         part = names[i:i + PICTURES_AT_ONCE]
         vectors = encoder.encode_frames(np.stack([picture(paths[name], encoder.frame_size) for name in part]))

@@ -3,8 +3,6 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
-from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,19 +19,16 @@ from explorer.jobs import Jobs
 from explorer.lock import DataLock
 from explorer.media.decode import DecodeWorker
 from explorer.playback import Playback
-from explorer.records import (Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult)
+from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult
+from explorer.searching import Searching
 from explorer.shelf import Shelf
 from explorer.teaching import Teaching
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
-    from explorer.search.calibrate import Calibration
-    from explorer.search.find import Asked
-    from explorer.search.library import StoredLibrary
 
 log = logging.getLogger(__name__)
 
-ASKED_KEPT = 64                # encoded queries kept, so that sliders and chips need no tower
 SAMPLES = "sample library"     # folder of the data folder
 
 
@@ -67,12 +62,8 @@ class Explorer:
             raise
         self._checkpoint = self.desk.current() or settings.checkpoint
         self._model_state, self._model_message = "loading", ""
-        self._asked: OrderedDict[tuple[str, str], Asked] = OrderedDict()
-        self._libraries: dict[str, StoredLibrary] = {}
-        self._banks: dict[str, Any] = {}
-        self._calibrations: dict[str, Calibration | None] = {}
+        self.searching = Searching(self.store, settings.data_dir, self.encoder)
         self._worker: DecodeWorker | None = None
-        self._guard = threading.RLock()
         if self.jobs_table is not None:
             self._register()
 
@@ -111,11 +102,11 @@ class Explorer:
 
     def _keep_caches(self) -> None:
         """Write the search cache where this process may; a disk that refuses costs the next start some seconds, no more."""
-        for library in self._libraries.values() if self.lock is not None else ():
-            try:
-                library.vectors.save()
-            except (ExplorerError, OSError, RuntimeError) as error:
-                log.warning("the search cache is not kept: %s", error)
+        try:
+            if self.lock is not None:
+                self.searching.save()
+        except (ExplorerError, OSError, RuntimeError) as error:
+            log.warning("the search cache is not kept: %s", error)
 
     def release(self) -> None:
         if self.lock is not None:
@@ -161,7 +152,7 @@ class Explorer:
         self.encoder(name)
         self.desk.set_current(name)
         self._checkpoint = name
-        self._asked.clear()
+        self.searching.forget()
         return self.start_index()
 
     keep_model = use_model
@@ -317,96 +308,31 @@ class Explorer:
         Raises:
             ExplorerError: the query cannot be read, or the index was made by another model.
         """
-        from explorer.search import find
-        began = time.perf_counter()
-        encoder, asked = self._ask(text, model, phrase_weights)
+        result = self.searching.search(text, k=k, weights=weights, model=model, phrase_weights=phrase_weights)
         if remember and not phrase_weights:
             self.desk.remember(text)
-        found = find.find(asked, library=self._library(encoder), encoder=encoder, k=k, calibration=self._calibration(encoder),
-                          weights=weights or encoder.config.level_weights)
-        return desk.timed(found.result, time.perf_counter() - began)
-
-    def _ask(self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None) -> tuple[Encoder, Asked]:
-        from explorer.search import find, query
-        parsed = query.parse(text)
-        encoder = self.encoder(model)
-        key = (encoder.name, text)
-        with self._guard:
-            if key not in self._asked:
-                self._asked[key] = find.ask(encoder, parsed)
-                while len(self._asked) > ASKED_KEPT:
-                    self._asked.popitem(last=False)
-            asked = self._asked[key]
-        return encoder, find.repaired(asked, phrase_weights) if phrase_weights else asked
+        return result
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""
-        from explorer.search import find
-        encoder = self.encoder(model)
-        asked = find.ask_image(encoder, desk.fit_image(image, encoder.frame_size))
-        return find.find(asked, library=self._library(encoder), encoder=encoder, k=k,
-                         weights=LevelWeights(1.0, 0.0, 1.0)).result
+        return self.searching.search_image(image, k=k, model=model)
 
     def more_like(self, public_id: str, moment: float, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments of other files that look like one."""
-        from explorer.search import find
-        encoder, video = self.encoder(model), self.store.by_public_id(public_id)
-        windows = self.store.windows_of(video.id)
-        if not windows:
-            raise ExplorerError("this video has not been indexed yet; index its folder first")
-        nearest = min(windows, key=lambda w: abs((w.start + w.end) / 2 - moment))
-        return find.more_like(nearest.id, library=self._library(encoder), encoder=encoder, k=k,
-                              weights=encoder.config.level_weights).result
+        return self.searching.more_like(public_id, moment, k=k, model=model)
 
     def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None,
                 phrase_weights: Mapping[str, float] | None = None) -> Explanation:
         """Why a moment met a query: phrase x clip, word x frame, the curve over the file."""
-        from explorer.search.explain import explain
-        encoder, asked = self._ask(text, model, phrase_weights)
-        return explain(asked.text, self.store.by_public_id(public_id).id, moment, library=self._library(encoder),
-                       encoder=encoder, weights=encoder.config.level_weights)
+        return self.searching.explain(text, public_id, moment, model=model, phrase_weights=phrase_weights)
 
     def why_not(self, text: str, public_id: str, *, model: str | None = None) -> dict[str, Any]:
         """Where an expected video came for a query, and the level or phrase that held it back."""
-        from dataclasses import asdict
+        return self.searching.why_not(text, public_id, model=model)
 
-        from explorer.search import find
-        from explorer.search.explain import why_not
-        encoder, asked = self._ask(text, model)
-        library, video = self._library(encoder), self.store.by_public_id(public_id)
-        ranked = find.rank(asked, library=library, encoder=encoder, weights=encoder.config.level_weights)
-        if ranked is None:
-            return {"rank": 0, "of": 0, "level": "", "phrase": "", "sentence": "No video passes the filters of this query."}
-        return asdict(why_not(ranked, video.id, library=library, encoder=encoder))
-
-    def graph(self, text: str, public_id: str | None = None, moment: float | None = None) -> dict[str, Any]:
+    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None) -> dict[str, Any]:
         """The role graph of a query for drawing, each node with its best frame in a moment where one is named."""
-        from explorer.search.roles import drawn
-        encoder, asked = self._ask(text)
-        if public_id is None or moment is None:
-            return drawn(asked.query.text)
-        library = self._library(encoder)
-        return drawn(asked.query.text, encoder=encoder, library=library, video_id=self.store.by_public_id(public_id).id, time=moment)
-
-    def _library(self, encoder: Encoder) -> StoredLibrary:
-        from explorer.index.vectors import VectorCache
-        from explorer.search.library import StoredLibrary
-        with self._guard:
-            if encoder.name not in self._libraries:
-                path = self.settings.data_dir / "vectors" / f"{encoder.name}.faiss"
-                self._libraries = {encoder.name: StoredLibrary(self.store, VectorCache(self.store, path, encoder=encoder.name))}
-            return self._libraries[encoder.name]
-
-    def _calibration(self, encoder: Encoder) -> Calibration | None:
-        """The null of the bank over the library as it is now; made anew when the library changed."""
-        from explorer.search import calibrate
-        library = self._library(encoder)
-        with self._guard:
-            known = self._calibrations.get(encoder.name)
-            if known is None or known.generation != library.generation:
-                known = calibrate.calibrate(encoder, self._bank(encoder), library, generation=library.generation)
-                self._calibrations = {encoder.name: known}
-            return known
+        return self.searching.graph(text, public_id, moment, model=model)
 
     # ---- playing and showing
 
@@ -476,14 +402,7 @@ class Explorer:
     def _train(self, arguments: dict[str, Any]) -> Iterator[Progress]:
         base = arguments.get("base") or self._checkpoint
         encoder = self.encoder(base)
-        yield from self.teaching.train(encoder, self.store, self.shelf, base=base, arguments=arguments, bank=self._bank(encoder))
-
-    def _bank(self, encoder: Encoder) -> Any:
-        """Features of the bank of unrelated captions, encoded once a checkpoint and kept on disk."""
-        from explorer.bank import bank_features
-        if encoder.name not in self._banks:
-            self._banks = {encoder.name: bank_features(encoder, self.settings.data_dir / "banks")}
-        return self._banks[encoder.name]
+        yield from self.teaching.train(encoder, self.store, self.shelf, base=base, arguments=arguments, bank=self.searching.bank(encoder))
 
     # ---- care
 

@@ -14,13 +14,13 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.config import Settings                                           # noqa: E402
-from explorer.index.check import check                                         # noqa: E402
-from explorer.index.stills import Stills                                       # noqa: E402
-from explorer.index.store import Store                                         # noqa: E402
-from explorer.index.vectors import VectorCache                                 # noqa: E402
-from explorer.records import ExplorerError                                     # noqa: E402
-from tests.index.help import rows, run_index, three_colours                    # noqa: E402
+from explorer.config import Settings  # noqa: E402
+from explorer.index.check import check  # noqa: E402
+from explorer.index.stills import Stills  # noqa: E402
+from explorer.index.store import Store  # noqa: E402
+from explorer.index.vectors import VectorCache  # noqa: E402
+from explorer.records import ExplorerError  # noqa: E402
+from tests.index.help import rows, run_index, three_colours  # noqa: E402
 
 BLOBS = (("feature_blocks", "vectors"), ("feature_sets", "times"), ("windows", "vector"))
 

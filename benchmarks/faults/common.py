@@ -17,12 +17,12 @@ sys.path.insert(0, str(PROJECT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from explorer.config import ModelConfig, Settings                              # noqa: E402
-from explorer.index.check import Finding, check                                # noqa: E402
-from explorer.records import Job                                               # noqa: E402
-from explorer.service import Explorer                                          # noqa: E402
-from tests.index.colour import ColourEncoder, one_hot                          # noqa: E402
-from tests.index.help import SAMPLING, rows, three_colours                     # noqa: E402
+from explorer.config import ModelConfig, Settings  # noqa: E402
+from explorer.index.check import Finding, check  # noqa: E402
+from explorer.records import Job  # noqa: E402
+from explorer.service import Explorer  # noqa: E402
+from tests.index.colour import ColourEncoder  # noqa: E402
+from tests.index.help import SAMPLING, rows, three_colours  # noqa: E402
 
 __all__ = ["PROJECT", "SAMPLING", "SKIPPED", "ColourTower", "children", "finish", "findings", "in_namespace", "make_library", "open_app",
            "rows", "settings_for", "skip", "stands_still", "until"]
@@ -72,7 +72,7 @@ def make_library(folder: Path, *, videos: int) -> Path:
 
 def findings(explorer: Explorer) -> list[Finding]:
     """Every inconsistency of database, search cache and stills."""
-    vectors = explorer._library(explorer.encoder()).vectors
+    vectors = explorer.searching.library(explorer.encoder()).vectors
     return check(explorer.store, vectors=vectors, stills=explorer.stills)
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.faults.common import finish
 from explorer.config import SamplingConfig
-from explorer.media.child import waited
+from explorer.media.child import scheduled
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, FrameSize
 from tests.media.videos import Recipe, numbered
@@ -48,7 +48,7 @@ def after(worker: DecodeWorker, path: str) -> float:
     """Seconds until the next file was decoded whole, less those in which no processor was free."""
     worker.patience, began = 20.0, time.monotonic()
     list(worker.open(path, sampling=SAMPLING, size=SIZE))
-    return time.monotonic() - began - waited(worker.pid or 0)
+    return time.monotonic() - began - scheduled(worker.pid or 0)[1]
 
 
 def run(folder: Path, *, times: int) -> tuple[list[float], list[float], int]:

@@ -18,10 +18,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.index.check import check                                         # noqa: E402
-from explorer.index.store import Store                                         # noqa: E402
-from explorer.index.vectors import VectorCache                                 # noqa: E402
-from tests.index.help import rows, three_colours                               # noqa: E402
+from explorer.index.check import check  # noqa: E402
+from explorer.index.store import Store  # noqa: E402
+from explorer.index.vectors import VectorCache  # noqa: E402
+from tests.index.help import rows, three_colours  # noqa: E402
 
 CHILD = """
 import os, sys

@@ -109,10 +109,10 @@ def try_reader(name: str, read: Callable[[], object]) -> tuple[str, float]:
 
 def run(folder: Path) -> tuple[int, int, float, list[str]]:
     """(files tried, bombs that ran, longest seconds, what went wrong)."""
-    import open_clip                                                  # noqa: F401 - loading the libraries is not what is measured
+    import open_clip  # noqa: F401 - loading the libraries is not what is measured
 
-    from explorer.model import checkpoint, clip                       # noqa: F401
-    from explorer.training import state, texts                        # noqa: F401
+    from explorer.model import checkpoint, clip  # noqa: F401
+    from explorer.training import state, texts  # noqa: F401
     mark, longest, wrong, tried = folder / "it-ran", 0.0, [], 0
     for kind, data in bombs(mark).items():
         for name, read in readers(folder / kind, data):

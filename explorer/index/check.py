@@ -102,7 +102,7 @@ def _delete_row(store: Store, table: str, row: int) -> None:
 def _feature_sets(store: Store) -> Iterator[_Fault]:
     with store.database.read() as connection:
         sets = connection.execute("SELECT id, fingerprint, frames, dim, times, crc FROM feature_sets").fetchall()
-        for set_id, fingerprint, frames, dim, times, crc in sets:
+        for set_id, _fingerprint, frames, dim, times, crc in sets:
             wrong = _wrong_times(times, crc, frames) or _wrong_blocks(connection, set_id, frames, dim)
             if wrong:
                 yield _Fault(Finding("features", f"set {set_id}", f"{wrong}; its files must be indexed again"),

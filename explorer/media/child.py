@@ -1,6 +1,7 @@
 """The parent's hold on one decoding child: start, ask, read within a time budget, kill, and say why it was lost."""
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import subprocess
@@ -8,7 +9,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from explorer.config import PROJECT_DIR
 from explorer.media import wire
@@ -18,6 +19,7 @@ from explorer.records import ExplorerError
 TOO_MUCH_MEMORY = 77               # the child's exit code where it passed its memory limit
 GOING = 5.0                        # seconds a killed child may take to be gone
 STARVED = 10.0                     # a child on a busy machine may take its budget so many times over by the clock, no more
+LOOK = 0.03                        # seconds between two looks at whether it runs
 log = logging.getLogger(__name__)
 
 
@@ -46,20 +48,47 @@ class Clock:
     """
 
     def __init__(self, pid: int) -> None:
-        self._pid, self._begin, self._waited = pid, time.monotonic(), waited(pid)
+        self._pid, self._begin, self._waited = pid, time.monotonic(), scheduled(pid)[1]
 
     def seconds(self) -> float:
-        passed = time.monotonic() - self._begin
-        return max(passed - max(waited(self._pid) - self._waited, 0.0), passed / STARVED)
+        return max(self.passed() - max(scheduled(self._pid)[1] - self._waited, 0.0), self.passed() / STARVED)
+
+    def passed(self) -> float:
+        return time.monotonic() - self._begin
+
+    def in_line(self) -> bool:
+        """Whether a thread of it stands in line now: ready, yet not run for a moment. Such a wait is counted only when it ends."""
+        before = _threads(self._pid)
+        time.sleep(LOOK)
+        return any(now.ready and before.get(thread) == now for thread, now in _threads(self._pid).items())
 
 
-def waited(pid: int) -> float:
-    """Seconds the main thread of a process has been ready to run without a processor; 0.0 where the system does not say."""
+class _Thread(NamedTuple):
+    """What the scheduler says of a thread."""
+
+    ready: bool                # running or in line for a processor
+    figures: bytes             # nanoseconds run and waited, as the system writes them
+
+
+def scheduled(pid: int) -> tuple[float, float]:
+    """Seconds the main thread of a process has run, and stood ready without a processor; zeros where the system does not say."""
     try:
         with open(f"/proc/{pid}/schedstat", "rb") as file:
-            return int(file.read().split()[1]) / 1e9
-    except (OSError, ValueError, IndexError):
-        return 0.0
+            ran, waited, _ = file.read().split()
+        return int(ran) / 1e9, int(waited) / 1e9
+    except (OSError, ValueError):
+        return 0.0, 0.0
+
+
+def _threads(pid: int) -> dict[str, _Thread]:
+    """Thread -> its state; empty where the system does not say."""
+    found = {}
+    with contextlib.suppress(OSError, IndexError):
+        for thread in os.listdir(f"/proc/{pid}/task"):
+            place = f"/proc/{pid}/task/{thread}"
+            with open(f"{place}/schedstat", "rb") as figures, open(f"{place}/stat", "rb") as state:
+                found[thread] = _Thread(state.read().rpartition(b") ")[2][:1] == b"R", figures.read())
+    return found
 
 
 class Child:
@@ -118,9 +147,9 @@ class Child:
         return message
 
     def _watch(self, clock: Clock, left: float, over: threading.Event) -> None:
-        """Kill the child when its time is up; a child that was kept waiting meanwhile is looked at again later."""
+        """Kill the child when its time is up; one that is kept waiting by other work gets its time later, within limits."""
         while not over.wait(max(left - clock.seconds(), 0.0)):
-            if clock.seconds() >= left:
+            if clock.passed() >= STARVED * left or not clock.in_line() and clock.seconds() >= left:
                 self.kill("deadline")
                 return
 

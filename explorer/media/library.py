@@ -55,7 +55,8 @@ def scan(root: str, *, report: Report | None = None) -> Iterator[VideoFile]:
     try:
         os.scandir(root).close()
     except OSError as error:
-        raise ExplorerError(f"cannot read the folder {shown(root)}: {error.strerror}; connect its drive or remove it from the library") from error
+        raise ExplorerError(f"cannot read the folder {shown(root)}: {error.strerror}; "
+                            "connect its drive or remove it from the library") from error
     seen: set[tuple[int, int]] = set()
     waiting = [root]
     while waiting:
@@ -182,7 +183,8 @@ def compare(known: Iterable[VideoFile], found: Iterable[VideoFile], *, root: str
         new=_sorted(f for p, f in read.items() if p not in arrived and (p not in before or p in left)),
         changed=_sorted(f for p, f in read.items() if p in before and p not in unchanged and p not in left),
         moved=tuple(sorted(moved, key=lambda pair: pair[1].path)),
-        missing=_sorted(f for p, f in gone.items() if p not in now and p not in left and not os.path.join(p, "").startswith(hidden or ("\0",))),
+        missing=_sorted(f for p, f in gone.items()
+                        if p not in now and p not in left and not os.path.join(p, "").startswith(hidden or ("\0",))),
         unchanged=_sorted(unchanged.values()), pending=_sorted(pending.values()))
 
 

@@ -16,7 +16,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from explorer.media.gate import DEMUXERS, container as container_of, refusal
+from explorer.media.gate import DEMUXERS, refusal
+from explorer.media.gate import container as container_of
 from explorer.records import ExplorerError
 
 T = TypeVar("T")

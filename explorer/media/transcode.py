@@ -27,7 +27,8 @@ QUALITY = {"preset": "veryfast", "crf": "23"}
 log = logging.getLogger(__name__)
 
 
-def convert(path: str, out: str, *, copy: bool, start: float = 0.0, end: float | None = None, width: int = 1280) -> Iterator[tuple[float, float]]:
+def convert(path: str, out: str, *, copy: bool, start: float = 0.0, end: float | None = None,
+            width: int = 1280) -> Iterator[tuple[float, float]]:
     """Write `out` (mp4, its index in front) and yield (seconds done, seconds in all) now and then.
 
     Args:

@@ -138,11 +138,11 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device, d
     """A built open_clip model as a tower, with the preprocessing it was trained with."""
     from open_clip.model import get_model_preprocess_cfg
     config = get_model_preprocess_cfg(model)
-    size = config["size"] if isinstance(config["size"], (tuple, list)) else (config["size"],) * 2
+    height, width = config["size"] if isinstance(config["size"], (tuple, list)) else (config["size"], config["size"])
     fit = "squash" if config.get("resize_mode") == "squash" else "crop"
     mean = config.get("mean", (0.48145466, 0.4578275, 0.40821073))           # OpenAI's, open_clip's default
     std = config.get("std", (0.26862954, 0.26130258, 0.27577711))
-    return Tower(model, tokenizer, name=name, mean=tuple(mean), std=tuple(std), size=FrameSize(*size, fit), device=device,
+    return Tower(model, tokenizer, name=name, mean=tuple(mean), std=tuple(std), size=FrameSize(height, width, fit), device=device,
                  dtype=dtype)
 
 

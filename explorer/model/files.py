@@ -7,46 +7,19 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-import os
-import uuid
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
+from explorer.atomic import write_bytes
 from explorer.records import ExplorerError
 
 MANIFEST = "model.json"
 WEIGHTS = "weights.safetensors"
 MANIFEST_LIMIT = 1 << 20      # bytes; a manifest is a few kB
 BLANK = "0" * 64              # stands for the manifest's own digest while it is taken
-
-
-def write_bytes(path: Path, data: bytes) -> None:
-    """Put data at path in one step: temporary file beside it, flush, fsync, replace, fsync of the folder."""
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}.tmp")
-    try:
-        with open(temporary, "xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            temporary.unlink()
-        raise ExplorerError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
-    _sync_folder(path.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    if os.name == "nt":       # Windows cannot open a folder; its replace is durable by itself
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def write_folder(folder: Path, files: Mapping[str, Mapping[str, Tensor]], body: Mapping[str, Any]) -> dict[str, Any]:

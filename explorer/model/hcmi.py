@@ -12,10 +12,16 @@ from torch import Tensor, nn
 
 from explorer.config import ModelConfig
 from explorer.model.batch import TextBatch
-from explorer.model.hierarchy import (Adapter, Aggregate, AttentionAggregator, FrameAttention, ZeroLinear,
-                                      make_aggregator, masked_mean, unit)
-from explorer.model.interaction import (clip_phrase_similarity, frame_word_similarity, reweight, softmax_weights,
-                                        total_similarity, uniform_weights, video_sentence_similarity)
+from explorer.model.hierarchy import Adapter, Aggregate, AttentionAggregator, FrameAttention, ZeroLinear, make_aggregator, masked_mean, unit
+from explorer.model.interaction import (
+    clip_phrase_similarity,
+    frame_word_similarity,
+    reweight,
+    softmax_weights,
+    total_similarity,
+    uniform_weights,
+    video_sentence_similarity,
+)
 from explorer.records import LevelWeights
 
 LOGIT_SCALE = 1 / 0.07      # CLIP's start

@@ -93,7 +93,7 @@ def collate_graphs(features: Sequence[TextFeatures], config: ModelConfig, *,
     hears, roles, weights = np.zeros((*shape, SLOTS), dtype=bool), np.zeros(shape, dtype=np.int64), np.ones(shape, np.float32)
     for row, (text, graph) in enumerate(zip(features, found)):
         _fill(graph, text, holds[row], hears[row], roles[row], weights[row])
-    node_mask = holds.any(-1)
+    node_mask = np.asarray(holds.any(axis=-1))                                # (Q, SLOTS)
     node_mask[:, 0] = True                                                    # every text has its event
     hears &= node_mask[:, :, None] & node_mask[:, None, :]
     return GraphBatch(batch, *map(torch.from_numpy, (holds, node_mask, roles, hears, weights)))

@@ -235,5 +235,4 @@ class AttentionAggregator(nn.Module):
 
 def make_aggregator(config: ModelConfig, n_out: int) -> DensityAggregator | AttentionAggregator:
     """The aggregation layer that the config names, giving at most n_out tokens."""
-    kinds = {"dpc_knn": DensityAggregator, "attention": AttentionAggregator}
-    return kinds[config.aggregator](config, n_out)
+    return DensityAggregator(config, n_out) if config.aggregator == "dpc_knn" else AttentionAggregator(config, n_out)

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -169,7 +169,7 @@ def _reach(child: Token) -> Token | None:
         return None
     if child.dep_ == "advmod" and child.i == child.head.i + 1 and not list(child.children):
         return child                                                        # "running around"
-    noun = child
+    noun: Token | None = child
     while noun is not None and noun.pos_ in ("ADP", "ADV", "SCONJ"):
         noun = next((c for c in noun.children if c.dep_ in ("pobj", "prep") and c.i > noun.i), None)
     if noun is None or noun.pos_ in ("VERB", "AUX"):

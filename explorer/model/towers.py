@@ -141,7 +141,7 @@ class Tower:
         if hasattr(text_tower, "config"):
             tokens, keep, spans = self._subwords(texts)
         elif hasattr(self.model, "forward_intermediates") and hasattr(text_tower or self.model, "text_projection"):
-            from explorer.model.clip import word_outputs       # knows the tower only, not this module's callers
+            from explorer.model.clip import word_outputs
             tokens, keep, spans = word_outputs(self.model, self.tokenizer, texts, device=self.device)
         else:
             raise ValueError(f"tower {self.name} gives no token outputs with spans; use text_levels 'prompted'")
@@ -228,7 +228,7 @@ def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor]
     Raises:
         ExplorerError: an unknown name, weights missing, damaged or of another training, or a download not agreed to.
     """
-    from explorer.model import clip, starter                 # each knows the tower only, not this module's callers
+    from explorer.model import clip, starter
     plain, digest = split_trained(name)
     if digest and not weights:
         raise ExplorerError(f"the trained weights of tower {name} are missing; restore the checkpoint that holds them "

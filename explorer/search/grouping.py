@@ -133,7 +133,8 @@ def _is_copy(batch: WindowBatch, row: int, video: VideoRow, leader: VideoRow) ->
     return any(_alike(batch, row, int(place)) for place in places)
 
 
-def moments(batch: WindowBatch, totals: np.ndarray, curve: np.ndarray, videos: Mapping[int, VideoRow], *, times_of: Callable[[int], np.ndarray], k: int, per_file: int = 3,
+def moments(batch: WindowBatch, totals: np.ndarray, curve: np.ndarray, videos: Mapping[int, VideoRow], *,
+            times_of: Callable[[int], np.ndarray], k: int, per_file: int = 3,
             baseline: float) -> tuple[list[Moment], dict[int, list[str]]]:
     """The k best moments: best windows first, each grown by the curve, at most `per_file` a file, copies left out.
 

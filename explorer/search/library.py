@@ -20,16 +20,17 @@ class StoredLibrary:
 
     Args:
         store: the truth.
-        vectors: the coarse cache of the encoder that is to search.
+        vectors: the coarse cache of the encoder that made the windows.
+        serves: the encoder that is to search, where it is another one over the same features.
     """
 
-    def __init__(self, store: Store, vectors: VectorCache) -> None:
-        self.store, self.vectors = store, vectors
+    def __init__(self, store: Store, vectors: VectorCache, *, serves: str = "") -> None:
+        self.store, self.vectors, self.serves = store, vectors, serves
         self._times = lru_cache(FILES_REMEMBERED)(lambda video_id, _generation: store.features(video_id).times)
 
     @property
     def encoder(self) -> str:
-        return self.vectors.encoder
+        return self.serves or self.vectors.encoder
 
     @property
     def generation(self) -> int:
@@ -62,7 +63,7 @@ class StoredLibrary:
         return self._times(video_id, self.generation)
 
     def sample(self, count: int) -> np.ndarray:
-        ids = self.store.window_ids(self.encoder)
+        ids = self.store.window_ids(self.vectors.encoder)
         return ids[np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(np.int64))] if len(ids) else ids
 
     def videos(self, ids: Sequence[int]) -> Mapping[int, VideoRow]:

@@ -122,7 +122,7 @@ def _is_noun(node: Node) -> bool:
 
 
 def _swapped(text: str, one: Node, other: Node) -> str | None:
-    first, second = sorted(((_before(text, node)[1], node.end) for node in (one, other)))
+    first, second = sorted((_before(text, node)[1], node.end) for node in (one, other))
     if first[1] > second[0]:
         return None
     left, right = text[slice(*first)], text[slice(*second)]

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.model import starter as tower
-from explorer.training.photos import EARLY, Photos, TOKEN_ROWS, late
+from explorer.training.photos import EARLY, TOKEN_ROWS, Photos, late
 
 log = logging.getLogger(__name__)
 

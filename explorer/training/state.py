@@ -3,15 +3,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load as load_tensors, save as save_tensors
+from safetensors.torch import load as load_tensors
+from safetensors.torch import save as save_tensors
 from torch import Tensor, nn
 
+from explorer.atomic import write_bytes
 from explorer.records import ExplorerError
 
 KEPT = 2                                   # saved states; the older one is for a newest that does not verify
@@ -71,9 +72,8 @@ def save_state(folder: Path, tensors: dict[str, Tensor], *, position: Position, 
     data = save_tensors(tensors)
     name = f"state-{position.step:08d}"
     body = {"position": vars(position), "run": run, "sha256": hashlib.sha256(data).hexdigest()}
-    _write(folder / f"{name}.safetensors", data)
-    _write(folder / f"{name}.json", json.dumps({**body, "body": _digest(body)}).encode())
-    _sync(folder)
+    write_bytes(folder / f"{name}.safetensors", data)
+    write_bytes(folder / f"{name}.json", json.dumps({**body, "body": _digest(body)}).encode())
     for old in sorted(folder.glob("state-*.json"))[:-KEPT]:
         old.unlink()
         old.with_suffix(".safetensors").unlink(missing_ok=True)
@@ -81,25 +81,6 @@ def save_state(folder: Path, tensors: dict[str, Tensor], *, position: Position, 
 
 def _digest(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def _write(path: Path, data: bytes) -> None:
-    temporary = path.with_name(path.name + ".part")
-    with open(temporary, "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
-    os.replace(temporary, path)
-
-
-def _sync(folder: Path) -> None:
-    if os.name == "nt":                    # a folder cannot be opened there
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def load_state(folder: Path, *, run: dict[str, Any]) -> tuple[dict[str, Tensor], Position] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 import copy
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -146,7 +146,7 @@ def encode(tower: Tower, model: nn.Module, data: PixelData, part: PairData) -> P
 
 
 def fit_unfrozen(tower: Tower, model: nn.Module, data: PixelData, train: PairData, held: PairData,
-                 config: TrainConfig) -> Iterator[TrainStep]:
+                 config: TrainConfig) -> Generator[TrainStep, None, Unfrozen]:
     """Train tower and hierarchy in place; use as `outcome = yield from fit_unfrozen(...)`.
 
     The tower's rate is the modules' times 1e-3, the paper's 1e-7 at its 1e-4. BatchNorm and dropout stay as at test.

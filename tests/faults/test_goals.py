@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.faults import bitrot, cancel, common, drive, hung, memory, migrate, names, races, rescue, syscalls, tabs, told, unsafe
 from benchmarks.faults import __main__ as faults
+from benchmarks.faults import bitrot, cancel, common, drive, hung, memory, migrate, names, races, rescue, syscalls, tabs, told, unsafe
 from explorer.index.store import Store
 from explorer.index.vectors import VectorCache
 

@@ -18,7 +18,8 @@ from explorer.config import SamplingConfig
 from explorer.media import decode as decode_module
 from explorer.media.decode import Cancelled, Clip, DecodeWorker
 from explorer.records import ExplorerError, Frames, FrameSize
-from tests.media.videos import COLOURS, Recipe, coloured, encode, numbered, quarters, read_stripes, stripes as draw
+from tests.media.videos import COLOURS, Recipe, coloured, encode, numbered, quarters, read_stripes
+from tests.media.videos import stripes as draw
 
 SIZE = FrameSize(64, 256)
 SMALL = Recipe(height=64, frames=50)

@@ -13,6 +13,7 @@ import pytest
 import torch
 from safetensors.torch import save as to_bytes
 
+from explorer import atomic
 from explorer.config import ModelConfig
 from explorer.model import checkpoint, files
 from explorer.model.checkpoint import describe, list_checkpoints, load, load_tensors, prune, save, verify
@@ -198,7 +199,7 @@ def test_replacing_keeps_the_old_until_the_manifest(tmp_path: Path, monkeypatch:
     """The disk fails at every write in turn: the folder always loads, as the old model or as the new one."""
     old, new = trained(seed=1), trained(seed=2)
     save(tmp_path / "a", old, META)
-    real, calls = files.os.replace, []
+    real, calls = atomic.os.replace, []
 
     def failing(source: Path, target: Path) -> None:
         calls.append(target)
@@ -206,7 +207,7 @@ def test_replacing_keeps_the_old_until_the_manifest(tmp_path: Path, monkeypatch:
             raise OSError(28, "No space left on device")
         real(source, target)
 
-    monkeypatch.setattr(files.os, "replace", failing)
+    monkeypatch.setattr(atomic.os, "replace", failing)
     for failing_call in (1, 2):
         calls.clear()
         with pytest.raises(ExplorerError, match="No space left"):
@@ -223,10 +224,11 @@ KILLED = """
 import sys, os, torch
 from pathlib import Path
 from explorer.config import ModelConfig
+from explorer import atomic
 from explorer.model import files
 from explorer.model.checkpoint import save
 from explorer.model.hcmi import HCMI
-real, count = files.os.replace, 0
+real, count = atomic.os.replace, 0
 def replace(source, target):
     global count
     count += 1
@@ -236,7 +238,7 @@ def replace(source, target):
 model = HCMI(ModelConfig(dim=8, heads=2, adapter=2))
 model.logit_scale.data.fill_(1.0)
 save(Path(sys.argv[1]), model, {"tower": "starter"})
-files.os.replace = replace
+atomic.os.replace = replace
 model.logit_scale.data.fill_(2.0)
 save(Path(sys.argv[1]), model, {"tower": "starter"})
 """

@@ -1,6 +1,7 @@
 """A CLIP tower gives what open_clip gives, says in one sentence what it cannot load, and never reaches for the network."""
 from __future__ import annotations
 
+import shutil
 import socket
 from pathlib import Path
 
@@ -130,7 +131,8 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(folder: Path) -> None:
     broken.write_bytes(b"\xff" * 64)
     other = folder / "other.safetensors"
     save_file({"somebody.else": torch.zeros(3)}, str(other))
-    for wrong, said in (("NoSuchArch/openai", "unknown tower"), ("nonsense", "unknown tower"), ("ViT-B-16/nobody", "open_clip has no weights"),
+    for wrong, said in (("NoSuchArch/openai", "unknown tower"), ("nonsense", "unknown tower"),
+                        ("ViT-B-16/nobody", "open_clip has no weights"),
                         (f"{ARCH}@{folder / 'gone.safetensors'}", "not a safetensors file"), (f"{ARCH}@{text}", "not a safetensors file"),
                         (f"{ARCH}@{broken}", "not a safetensors file"), (f"{ARCH}@{other}", "does not hold the weights"),
                         (f"RN50@{name.partition('@')[2]}", "does not hold the weights")):
@@ -153,17 +155,21 @@ def test_the_size_is_counted_without_weights(folder: Path) -> None:
     assert clip.size_mb("ViT-B-32/laion2b_s34b_b79k") == 605          # 151,277,313 parameters, as open_clip's table of models says
 
 
-def test_the_weights_tag_says_activation_and_pixels(folder: Path) -> None:
-    """OpenAI's weights want QuickGELU, SigLIP's other means: open_clip keeps both beside the tag, not in the file."""
-    cache = folder / "models--timm--vit_base_patch32_clip_224.openai" / "snapshots" / "0"
+def test_the_weights_tag_says_activation_and_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenAI's weights want QuickGELU, SigLIP's other means and a squash: open_clip keeps that beside the tag, not in the file."""
+    name = make(folder)
+    cache = folder / "models--some--tiny" / "snapshots" / "0"
     cache.mkdir(parents=True)
-    torch.manual_seed(0)
-    small = open_clip.create_model("ViT-B-32", precision="fp32")
-    save_file({key: value.contiguous() for key, value in small.state_dict().items()}, str(cache / "open_clip_model.safetensors"))
-    tower = clip.load("ViT-B-32/openai", device=torch.device("cpu"), folder=folder)
-    assert type(tower.model.visual.transformer.resblocks[0].mlp.gelu).__name__ == "QuickGELU"
-    known = open_clip.get_pretrained_cfg("ViT-B-16-SigLIP", "webli")
-    assert {key: known[key] for key in clip.PREPROCESSING}["resize_mode"] == "squash"
+    shutil.copy(name.partition("@")[2], cache / "open_clip_model.safetensors")
+    table = {"here": {"hf_hub": "some/tiny/", "quick_gelu": True, "mean": (0.5,) * 3, "std": (0.25,) * 3, "resize_mode": "squash"}}
+    monkeypatch.setitem(open_clip.pretrained._PRETRAINED, ARCH, table)
+    tower = clip.load(f"{ARCH}/here", device=torch.device("cpu"), folder=folder)
+    other = load_tower(name, device="cpu")
+    assert tower.name == f"{ARCH}/here" and tower.frame_size.fit == "squash" and other.frame_size.fit == "crop"
+    white = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
+    torch.testing.assert_close(tower.preprocess(white), torch.full((1, 3, SIZE, SIZE), 2.0))       # (1 - 0.5) / 0.25
+    kinds = [type(one.model.visual.transformer.resblocks[0].mlp.gelu).__name__ for one in (tower, other)]
+    assert kinds == ["QuickGELU", "GELU"]
 
 
 def test_trained_tensors_make_another_tower_of_another_name(folder: Path) -> None:

@@ -8,8 +8,18 @@ import pytest
 import torch
 
 from explorer.config import ModelConfig
-from explorer.model.hierarchy import (Adapter, Attention, AttentionAggregator, DensityAggregator, FrameAttention,
-                                      ZeroLinear, dpc_knn, make_aggregator, masked_mean, unit)
+from explorer.model.hierarchy import (
+    Adapter,
+    Attention,
+    AttentionAggregator,
+    DensityAggregator,
+    FrameAttention,
+    ZeroLinear,
+    dpc_knn,
+    make_aggregator,
+    masked_mean,
+    unit,
+)
 
 
 def config(**fields: object) -> ModelConfig:

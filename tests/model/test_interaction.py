@@ -8,8 +8,15 @@ import torch
 
 from explorer.model import interaction, losses
 from explorer.model.hierarchy import unit
-from explorer.model.interaction import (frame_word_similarity, late_interaction, reweight, softmax_weights,
-                                        total_similarity, uniform_weights, video_sentence_similarity)
+from explorer.model.interaction import (
+    frame_word_similarity,
+    late_interaction,
+    reweight,
+    softmax_weights,
+    total_similarity,
+    uniform_weights,
+    video_sentence_similarity,
+)
 from explorer.records import LEVELS, LevelWeights
 
 

@@ -8,8 +8,7 @@ import torch
 from torch.autograd import gradcheck
 
 from explorer.model.hierarchy import unit
-from explorer.model.losses import (contrastive, denoised_positives, hierarchical, hinge, marginal_samples,
-                                   positives_by_id)
+from explorer.model.losses import contrastive, denoised_positives, hierarchical, hinge, marginal_samples, positives_by_id
 
 OWN = torch.eye(2, dtype=torch.bool)
 SIMILARITY = torch.tensor([[0.8, 0.2], [0.4, 0.6]])      # text i against video j

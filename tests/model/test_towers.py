@@ -14,7 +14,8 @@ from PIL import Image, ImageDraw
 from explorer.config import PROJECT_DIR
 from explorer.model import starter
 from explorer.model.checkpoint import describe, load_tensors
-from explorer.model.device import batch_size, describe as describe_device, half_precision, pick_device
+from explorer.model.device import batch_size, half_precision, pick_device
+from explorer.model.device import describe as describe_device
 from explorer.model.towers import Tower, digest_of, load_tower, sha256, split_trained, trained_name
 from explorer.records import ExplorerError
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explorer.search.grouping import frame_spans, grow, file_curve, moments, order, FileCurve
+from explorer.search.grouping import FileCurve, file_curve, frame_spans, grow, moments, order
 from explorer.search.retrieve import VideoRow, WindowBatch
 
 

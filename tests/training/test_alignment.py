@@ -7,8 +7,7 @@ import pytest
 from explorer.config import ModelConfig
 from explorer.model.hcmi import HCMI
 from explorer.records import TextFeatures
-from explorer.training.alignment import (alignment_table, concatenate, moments, phrase_alignment, proposals, shot_borders,
-                                         span_iou)
+from explorer.training.alignment import alignment_table, concatenate, moments, phrase_alignment, proposals, shot_borders, span_iou
 from explorer.training.slideshow import Slideshow, compose, frame_features, frame_pixels
 from tests.training.synthetic import unit
 

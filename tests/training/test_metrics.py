@@ -4,8 +4,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from explorer.training.metrics import (both_directions, correct_matrix, dual_softmax, querybank_norm, ranks, retrieval,
-                                       summarise)
+from explorer.training.metrics import both_directions, correct_matrix, dual_softmax, querybank_norm, ranks, retrieval, summarise
 
 
 def test_ranks_by_hand() -> None:

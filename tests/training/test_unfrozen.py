@@ -3,7 +3,7 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from explorer.learn import keep_unfrozen, learn
 from explorer.model.batch import TextBatch
 from explorer.model.hcmi import HCMI
 from explorer.model.towers import load_tower, split_trained
-from explorer.records import CaptionPair, ExplorerError, TrainStep
+from explorer.records import CaptionPair, ExplorerError, FrameSize, TrainStep
 from explorer.service import Explorer
 from explorer.training.objective import from_levels
 from explorer.training.unfrozen import Joint, PixelData, Unfrozen, fit_unfrozen, gradients, own_tower, pixel_data, thaw
@@ -43,7 +43,7 @@ def drawn(videos: int = 8, frames: int = 3) -> PixelData:
     return pixel_data(pairs, counts, pixels)
 
 
-def finish(steps: Iterator[TrainStep]) -> tuple[list[TrainStep], Unfrozen]:
+def finish(steps: Generator[TrainStep, None, Unfrozen]) -> tuple[list[TrainStep], Unfrozen]:
     seen = []
     while True:
         try:
@@ -157,7 +157,8 @@ def library(folder: Path) -> Path:
     Image.new("RGB", (60, 40), (20, 200, 20)).save(folder / "photo.png")
     (folder / "broken.mp4").write_bytes(b"\0" * 500)
     lines = [{"file": f"{i}.mp4", "captions": [f"a {c} screen", f"only {c}"]} for i, c in enumerate(("red", "green", "blue", "red"))]
-    lines += [{"file": "both.mp4", "caption": "red first", "start": 0, "end": 2}, {"file": "both.mp4", "caption": "then blue", "start": 2, "end": 4},
+    lines += [{"file": "both.mp4", "caption": "red first", "start": 0, "end": 2},
+              {"file": "both.mp4", "caption": "then blue", "start": 2, "end": 4},
               {"file": "photo.png", "caption": "a green photo"}, {"file": "broken.mp4", "caption": "nothing"}]
     path = folder / "captions.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
@@ -190,7 +191,7 @@ def test_the_command_decodes_trains_and_says_what_it_kept(name: str, tmp_path: P
 def test_frames_are_those_of_the_caption_s_own_span(tmp_path: Path) -> None:
     captions = measure.read_captions(library(tmp_path / "videos"))
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        steps = measure.load_pixels(explorer, captions, tmp_path / "videos", size=load_size())
+        steps = measure.load_pixels(explorer, captions, tmp_path / "videos", size=FrameSize(SIZE, SIZE, "crop"))
         while True:
             try:
                 next(steps)
@@ -202,8 +203,3 @@ def test_frames_are_those_of_the_caption_s_own_span(tmp_path: Path) -> None:
     assert first[0] > 150 > first[2] and second[2] > 150 > second[0]       # red, then blue
     assert len(data.frames(place["photo.png", 0.0])) == 1 and len(data.frames(place["0.mp4", 0.0])) == 10      # of 10 frames each once
     assert len(data.pairs) == 11 and len(notices) >= 1
-
-
-def load_size():
-    from explorer.records import FrameSize
-    return FrameSize(SIZE, SIZE, "crop")
