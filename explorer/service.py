@@ -81,8 +81,7 @@ class Explorer:
 
     def _warm(self) -> None:
         try:
-            encoder = self.encoder()
-            encoder.text("a dog runs")
+            self.searching.bank(self.encoder())          # also warms the towers and the parser
         except Exception as error:                # whatever it is, the page says it in place of the model
             log.debug("cannot load the model", exc_info=True)
             self._model_state, self._model_message = "failed", str(error) or type(error).__name__

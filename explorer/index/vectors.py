@@ -279,7 +279,7 @@ def _write_index(index: faiss.Index, path: Path) -> int:
         file.write(data)
 
     with _discarded_on_error(part), open(part, "wb") as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(keep, CHUNK))
+        faiss.write_index(index, faiss.PyCallbackIOWriter(keep, CHUNK))    # type: ignore[attr-defined]
     _replace(part, path)
     return crc
 

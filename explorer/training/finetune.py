@@ -25,10 +25,10 @@ from explorer.training.train import fit
 
 FEWEST = 5                     # captions; fewer cannot be held out from
 HELD = 0.2                     # share of captions, and of videos, held out
-RATIOS = (0.0, 0.25, 0.5, 0.75, 1.0)      # of the way from the base to the trained weights (WiSE-FT, arXiv 2109.01903)
+RATIOS = (0.0, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)      # of the way from base to trained weights (WiSE-FT, arXiv 2109.01903)
 ADAPTER = 128                  # hidden width of the residuals that learn
 ALLOWED_DROP = 1.0             # points of R@1 that captions of untaught videos may lose
-ALLOWED_DRIFT = 5.0            # percent of bank captions whose first video may change to a taught one
+ALLOWED_DRIFT = 2.0            # percent of bank captions whose first video may change to a taught one
 
 DEFAULT = TrainConfig(epochs=30, batch_size=64, lr=1e-3, weight_decay=0.1, denoise=False, margin_weight=0.5)
 
@@ -143,21 +143,20 @@ def finetune(base: HCMI, data: PairData, config: TrainConfig = DEFAULT, *, aroun
     scores = {ratio: level_scores(model, gallery, frames=frames)["total"] for ratio, model in trial.items()}
     tried = {ratio: _score(matrix, gallery, parts) for ratio, matrix in scores.items()}
     ratio = max((r for r in RATIOS if _harmless(scores[0.0], scores[r], gallery, parts)), key=lambda r: (tried[r], -r))
-    before, after = (_report(trial[r], gallery, parts, frames) for r in (0.0, ratio))
     kept, model = ratio > 0, base
     if kept:
         final = copy.deepcopy(start)
         yield from _teach(final, base, gallery, config, around, frames, folder and folder / "all")
-        model = _at(start, final, ratio).eval()
-        drift = _drift(base, model, gallery, len(data.files), around.bank, frames)
-        if drift > ALLOWED_DRIFT:
-            kept, model = False, base
+        ratio, drift = _calmest(base, start, final, gallery, around.bank, frames, most=ratio, taught=len(data.files))
+        kept, model = ratio > 0, _at(start, final, ratio) if ratio else base
+        if not kept:
             notices += (f"{drift:.0f} % of unrelated captions would find a taught video first, so nothing was changed; "
                         "add captions that differ more between videos",)
     else:
         notices += ("nothing learned was better than the base on the captions held out, so nothing was changed; "
                     "add captions, above all of videos that are mixed up with each other",)
-    outcome = Outcome(model, kept, ratio if kept else 0.0, before, after, notices, time.monotonic() - started,
+    before, after = (_report(trial[r], gallery, parts, frames) for r in (0.0, ratio))
+    outcome = Outcome(model, kept, ratio, before, after, notices, time.monotonic() - started,
                       {f"{r:g}": round(value, 4) for r, value in tried.items()})
     yield TrainStep(config.epochs, 0, 0, {}, 0.0, 0.0, outcome.as_json())
     return outcome
@@ -194,12 +193,12 @@ def _score(total: np.ndarray, gallery: PairData, parts: Split) -> float:
 
 
 def _harmless(base: np.ndarray, total: np.ndarray, gallery: PairData, parts: Split) -> bool:
-    """Captions of videos held out whole do not lose more than ALLOWED_DROP points of R@1 (or one caption in five)."""
+    """Captions of videos held out whole do not lose more than ALLOWED_DROP points of R@1, nor more than chance: one caption."""
     if not len(parts.videos):
         return True
     correct = gallery.correct()[parts.videos]
     old, new = ((ranks(matrix[parts.videos], correct) == 1).mean() * 100 for matrix in (base, total))
-    return bool(new >= old - ALLOWED_DROP)
+    return bool(new >= old - max(ALLOWED_DROP, 100.0 / len(parts.videos)))
 
 
 def _report(model: HCMI, gallery: PairData, parts: Split, frames: int) -> dict[str, Any]:
@@ -210,6 +209,17 @@ def _report(model: HCMI, gallery: PairData, parts: Split, frames: int) -> dict[s
             part = gallery.take(numbers)
             report[name] = as_json(measure(level_scores(model, part, frames=frames), part))
     return report
+
+
+def _calmest(base: HCMI, start: HCMI, end: HCMI, gallery: PairData, bank: Sequence[TextFeatures], frames: int, *,
+             most: float, taught: int) -> tuple[float, float]:
+    """The largest ratio up to `most` whose drift is allowed (0 where none is), and the drift of the last one tried."""
+    drift = 0.0
+    for ratio in sorted((r for r in RATIOS if 0 < r <= most), reverse=True):
+        drift = _drift(base, _at(start, end, ratio), gallery, taught, bank, frames)
+        if drift <= ALLOWED_DRIFT:
+            return ratio, drift
+    return 0.0, drift
 
 
 def _drift(base: HCMI, model: HCMI, gallery: PairData, taught: int, bank: Sequence[TextFeatures], frames: int) -> float:

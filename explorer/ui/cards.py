@@ -167,6 +167,15 @@ def grid(view: View) -> str:
     return f'<div class="hx-two">{first}{second}</div>'
 
 
+def took(seconds: float) -> str:
+    """Milliseconds, or seconds where they are many.
+
+    >>> took(0.123), took(12.34)
+    ('123 ms', '12.3 s')
+    """
+    return f"{1000 * seconds:.0f} ms" if seconds < 2 else f"{seconds:.1f} s"
+
+
 def summary(view: View) -> str:
     """The line above the results: how many, how quick, and whether they can be trusted."""
     if view.problem:
@@ -178,10 +187,10 @@ def summary(view: View) -> str:
             "Nothing found.", kind="warn", hint=view.result.reason or "Try fewer words, or index more videos."
         )
     files = len({hit.public_id for hit in view.result.hits})
-    line = f"{count(len(view.result.hits), 'moment')} in {count(files, 'video')} · {1000 * view.result.seconds:.0f} ms"
+    line = f"{count(len(view.result.hits), 'moment')} in {count(files, 'video')} · {took(view.result.seconds)}"
     if view.result.confident:
         return f'<div class="hx-summary" role="status">{line}</div>'
-    hint = view.result.reason or "No moment stands out from what unrelated captions reach."
+    hint = view.result.reason.removeprefix("probably nothing here: ") or "No moment stands out from what unrelated captions reach."
     return (
         notice("Probably nothing here.", kind="warn", hint=hint) + f'<div class="hx-summary">{line}, the nearest</div>'
     )
