@@ -60,7 +60,8 @@ def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limi
     wanted = min(limit or len(every), len(every))
     names = every[:_cached(cache, f"{stem_of(encoder)}-{split}", wanted)]
     stem, kinds = f"{stem_of(encoder)}-{split}-{len(names)}", set(names)
-    vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, [folder / "images" / n for n in names])})["vectors"]
+    paths = [folder / "images" / name for name in names]
+    vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, paths)})["vectors"]
     features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
     return first_videos(pair_data([pair for pair in pairs if pair.file in kinds], features,
                                   lambda found: texts(encoder, found, cache / f"{stem}-texts.npz")), wanted)
@@ -68,7 +69,8 @@ def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limi
 
 def _cached(cache: Path, stem: str, wanted: int) -> int:
     """How many photos the smallest cached set that is large enough holds; `wanted` where there is none."""
-    found = [re.fullmatch(re.escape(stem) + r"-(\d+)-texts\.npz", path.name) for path in cache.glob(f"{stem}-*-texts.npz")]
+    form = re.compile(re.escape(stem) + r"-(\d+)-texts\.npz")
+    found = [form.fullmatch(path.name) for path in cache.glob(f"{stem}-*-texts.npz")]
     return min((int(one[1]) for one in found if one and int(one[1]) >= wanted), default=wanted)
 
 

@@ -52,7 +52,7 @@ class Chosen:
 
 
 def shows_of(data: PairData, *, slides: int, count: int, seed: int) -> PairData:
-    """Composed videos of `slides` photos, each searched by one caption of each of its photos."""
+    """Composed videos of `slides` photos (videos of one frame), each searched by one caption of each of its photos."""
     photos, rng = np.concatenate(data.frames), np.random.default_rng([seed, slides])
     captions = [np.flatnonzero(data.owners == video) for video in range(len(data.files))]
     made = compose(len(photos), shows=count, slides=slides, seed=seed * 10 + slides)
@@ -113,7 +113,8 @@ def train(dim: int, prompt: str, data: PairData, held: list[PairData], config: T
 def row(name: str, level: str, results: list[dict[str, Any]]) -> str:
     cells = [np.array([found[direction][level][metric] for found in results])
              for direction in DIRECTIONS for metric in ("R@1", "R@5", "R@10")]
-    return f"| {name} | " + " | ".join(f"{c.mean():.1f}" + (f" ± {c.std():.1f}" if len(c) > 1 else "") for c in cells) + " |"
+    shown = [f"{c.mean():.1f}" + (f" ± {c.std():.1f}" if len(c) > 1 else "") for c in cells]
+    return f"| {name} | " + " | ".join(shown) + " |"
 
 
 def beats(results: list[dict[str, Any]]) -> bool:
@@ -154,7 +155,7 @@ def main() -> int:
     held = [data["val"].take(np.arange(0, len(data["val"]), 2)),
             *(shows_of(data["val"], slides=n, count=len(data["val"].files) // 2, seed=100) for n in SLIDES[1:])]
     config = TrainConfig(epochs=given.epochs, batch_size=128, lr=given.lr, denoise=False, margin_weight=0.0)
-    untrained = HCMI(ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt, level_weights=encoder.config.level_weights))
+    untrained = HCMI(ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt))
     chosen = []
     for seed in range(given.seeds):
         chosen.append(train(encoder.dim, encoder.config.prompt, data["train"], held, replace(config, seed=seed)))
@@ -163,7 +164,8 @@ def main() -> int:
               f"{time.monotonic() - started:.0f} s", flush=True)
     clips = clip_pairs(encoder, given.clips, cache=given.cache, most=5)
     sets = {"Flickr8k test, stills": data["test"], "the clips": clips,
-            **{f"Flickr8k test, slide-shows of {n}": shows_of(data["test"], slides=n, count=500, seed=200) for n in SLIDES[1:]}}
+            **{f"Flickr8k test, slide-shows of {n}": shows_of(data["test"], slides=n, count=500, seed=200)
+               for n in SLIDES[1:]}}
     reached = [report(name, part, untrained, chosen) for name, part in sets.items()]
     before = sum(rsum(measure(level_scores(untrained, part), part)) for part in held)
     best = max(chosen, key=lambda one: one.score)

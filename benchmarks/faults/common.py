@@ -56,7 +56,7 @@ def open_app(data: Path, *, writer: bool = True, settings: Settings | None = Non
     config = ModelConfig(dim=tower.dim, heads=2)
     encoder = Encoder(tower, HCMI(config), name="colour-1")
     explorer.shelf._loaded[explorer.checkpoint] = encoder
-    explorer._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
+    explorer.searching._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
     return explorer
 
 

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -12,17 +13,14 @@ import pytest
 
 from benchmarks.faults import common, unsafe
 from explorer import atomic, desk
-from explorer.config import SamplingConfig
 from explorer.index.store import Store
 from explorer.index.vectors import VectorCache
-from explorer.media.decode import DecodeWorker
+from explorer.media.child import Clock
 from explorer.model import checkpoint, clip
-from explorer.records import ExplorerError, FrameSize
+from explorer.records import ExplorerError
 from explorer.training.texts import load_table
-from tests.media.videos import Recipe, numbered
 
 pytestmark = pytest.mark.fault
-SMALL = Recipe(fps=10, frames=20, width=64, height=48)
 
 
 @pytest.fixture
@@ -34,21 +32,20 @@ def full_disk(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or not os.path.exists("/proc/self/schedstat"), reason="needs Linux's scheduler figures")
-def test_a_child_that_is_kept_waiting_keeps_its_time(tmp_path: Path) -> None:
+def test_time_in_line_for_a_processor_is_not_the_childs() -> None:
     """A decoder on a busy processor was killed as hung: by the clock it takes long, though it hardly runs."""
-    path, cpu = str(numbered(tmp_path / "a.mp4", SMALL)), min(os.sched_getaffinity(0))
-    busy = [subprocess.Popen([sys.executable, "-c", f"import os\nos.sched_setaffinity(0, {{{cpu}}})\nwhile True: pass"]) for _ in range(2)]
+    cpu = min(os.sched_getaffinity(0))
+    spin = "import os\nos.sched_setaffinity(0, [CPU])\nos.nice(NICE)\nwhile True: pass".replace("CPU", str(cpu))
+    busy = [subprocess.Popen([sys.executable, "-c", spin.replace("NICE", "0")]) for _ in range(2)]
+    starved, asleep = subprocess.Popen([sys.executable, "-c", spin.replace("NICE", "19")]), subprocess.Popen(["sleep", "60"])
     try:
-        with DecodeWorker() as worker:
-            worker.probe(path)
-            for thread in os.listdir(f"/proc/{worker.pid}/task"):
-                os.sched_setaffinity(int(thread), {cpu})
-                os.setpriority(os.PRIO_PROCESS, int(thread), 10)
-            worker.patience = 0.4
-            clip_ = worker.open(path, sampling=SamplingConfig(), size=FrameSize(64, 64))
-            assert sum(len(run) for run in clip_) == 12
+        time.sleep(1.0)
+        waiting, hung = Clock(starved.pid), Clock(asleep.pid)
+        seen = common.until(lambda: waiting.seconds() < 0.5 * waiting.passed() and waiting.passed() > 0.5, 30)
+        assert seen is not None and hung.seconds() > 0.9 * hung.passed()
+        assert any(waiting.in_line() for _ in range(20)) and not hung.in_line()
     finally:
-        for process in busy:
+        for process in (*busy, starved, asleep):
             process.kill()
             process.wait()
 

@@ -44,7 +44,7 @@ def test_the_term_by_hand_and_its_draws() -> None:
 def test_training_on_it_tells_them_apart() -> None:
     asked, net = questions(), model()
     before = float(np.subtract(*(s.detach().numpy() for s in pair_scores(net.eval(), asked, range(12)))).mean())
-    for _ in fit(net, pairs(12, 1), TrainConfig(epochs=20, batch_size=6, lr=3e-3), penalty=altered_hinge(asked, batch=8, weight=5.0)):
+    for _ in fit(net, pairs(12, 1), TrainConfig(epochs=10, batch_size=6, lr=5e-3), penalty=altered_hinge(asked, batch=8, weight=5.0)):
         pass
     with torch.no_grad():
         after = float(np.subtract(*(s.numpy() for s in pair_scores(net.eval(), asked, range(12)))).mean())

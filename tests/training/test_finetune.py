@@ -117,3 +117,29 @@ def test_the_gallery_is_the_taught_videos_and_then_the_library() -> None:
 def test_too_little_is_said(data: PairData, words: str) -> None:
     with pytest.raises(ExplorerError, match=words):
         run(base(), data, CONFIG)
+
+
+def test_unrelated_captions_cap_how_far_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    from explorer.training import finetune as module
+    train, _, _, around = world()
+    model = base()
+    free = run(model, train, CONFIG, around=replace(around, bank=()))
+    start, end = grow(model), free.model
+    gallery, drifts = gallery_of(train, around), {}
+    for ratio in module.RATIOS[1:]:
+        drifts[ratio] = module._drift(model, module._at(start, end, ratio), gallery, len(train.files), around.bank, 12)
+    allowed = sorted(drifts.values())[len(drifts) // 2]
+    monkeypatch.setattr(module, "ALLOWED_DRIFT", allowed)
+    ratio, drift = module._calmest(model, start, end, gallery, around.bank, 12, most=1.0, taught=len(train.files))
+    assert ratio == max(r for r, found in drifts.items() if found <= allowed) and drift == drifts[ratio]
+    monkeypatch.setattr(module, "ALLOWED_DRIFT", -1.0)
+    assert module._calmest(model, start, end, gallery, around.bank, 12, most=1.0, taught=len(train.files))[0] == 0.0
+
+
+def test_one_held_out_caption_more_or_less_is_chance_and_two_are_harm() -> None:
+    from explorer.training.finetune import Split, _harmless
+    gallery = pairs(8, 1)
+    right = np.eye(8, dtype=np.float32)
+    parts = Split(np.zeros(0, np.int64), np.zeros(0, np.int64), np.arange(8))
+    worse = {lost: np.where(np.arange(8)[:, None] < lost, 1 - right, right) for lost in (1, 2)}
+    assert _harmless(right, worse[1], gallery, parts) and not _harmless(right, worse[2], gallery, parts)

@@ -1,0 +1,75 @@
+"""The benchmark that trains the hierarchy: its composed videos own their captions, and choosing keeps what it says."""
+from __future__ import annotations
+
+import copy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.hierarchy import SLIDES, beats, choose, shows_of, training_set, weightings, with_ratio
+from explorer.config import ModelConfig
+from explorer.model.hcmi import HCMI
+from explorer.training.dataset import PairData
+from explorer.training.evaluate import level_scores, measure, rsum
+from tests.training.synthetic import DIM, pairs
+
+
+def photos(count: int) -> PairData:
+    """Videos of one frame."""
+    data = pairs(count, 3)
+    return replace(data, frames=tuple(vectors[:1] for vectors in data.frames))
+
+
+@pytest.fixture
+def ends() -> tuple[HCMI, HCMI]:
+    """A silent start, and the same with every weight moved."""
+    torch.manual_seed(0)
+    start = HCMI(ModelConfig(dim=DIM, heads=2, adapter=8, token_weights=True)).eval()
+    end = copy.deepcopy(start)
+    with torch.no_grad():
+        for weight in end.parameters():
+            weight.add_(torch.randn_like(weight))
+    return start, end
+
+
+@pytest.mark.parametrize("slides", SLIDES)
+def test_a_caption_belongs_to_the_video_that_shows_its_photo(slides: int) -> None:
+    data = photos(8)
+    made = shows_of(data, slides=slides, count=5, seed=3)
+    owner = {data.texts[i].text: data.owners[i] for i in range(len(data))}
+    assert len(made) == 5 * slides
+    for number in range(len(made)):
+        photo = data.frames[owner[made.texts[number].text]][0].astype(np.float32)
+        assert (made.frames[made.owners[number]].astype(np.float32) @ photo).max() > 0.9
+
+
+def test_each_kind_has_about_as_many_captions() -> None:
+    owners = training_set(photos(8), seed=0).owners
+    assert len(owners) == 20 + 20 + 20
+
+
+def test_weightings_are_every_mix_once() -> None:
+    mixes = [w.normalised() for w in weightings()]
+    assert len(mixes) == len(set(mixes)) == 66 and all(abs(sum(mix) - 1) < 1e-9 for mix in mixes)
+
+
+def test_no_coarse_ratio_keeps_the_start_s_coarse_level_and_the_trained_finer_ones(ends: tuple[HCMI, HCMI]) -> None:
+    data = pairs(6, 2)
+    start, end, none = (level_scores(m, data) for m in (*ends, with_ratio(*ends, 0.0)))
+    assert (none["video_sentence"] == start["video_sentence"]).all() and (none["frame_word"] == end["frame_word"]).all()
+    assert not np.allclose(end["video_sentence"], start["video_sentence"])
+
+
+def test_the_choice_scores_what_it_says_and_no_less_than_the_coarse_start(ends: tuple[HCMI, HCMI]) -> None:
+    held = pairs(6, 2, noise=0.9)
+    chosen = choose(*ends, [held], seed=0)
+    assert rsum(measure(level_scores(chosen.model, held), held)) == pytest.approx(chosen.score, abs=1e-6)
+    assert chosen.score >= rsum(measure(level_scores(ends[0], held), held), "video_sentence")
+
+
+def test_a_gain_within_the_spread_is_none() -> None:
+    def found(total: float) -> dict:
+        return {d: {"total": {"R@1": total}, "mean_pool": {"R@1": 50.0}} for d in ("text_to_video", "video_to_text")}
+    assert beats([found(52.0), found(53.0)]) and not beats([found(50.1), found(51.0), found(49.0)])
