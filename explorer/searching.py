@@ -89,7 +89,8 @@ class Searching:
         ranked = find.rank(asked, library=library, encoder=encoder, weights=encoder.config.level_weights)
         if ranked is None:
             return {"rank": 0, "of": 0, "level": "", "phrase": "", "sentence": "No video passes the filters of this query."}
-        return asdict(why_not(ranked, video.id, library=library, encoder=encoder))
+        found = asdict(why_not(ranked, video.id, library=library, encoder=encoder))
+        return {**found, "rank": int(found["rank"]), "of": int(found["of"])}
 
     def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None) -> dict[str, Any]:
         """The role graph of a query for drawing, each node with its best frame in a moment where one is named."""

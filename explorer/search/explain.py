@@ -115,15 +115,21 @@ def explain(text: TextFeatures, video_id: int, time: float, *, library: Library,
     clips = np.flatnonzero(ranked.grids.clip_mask[row])
     runs = [clip_runs(ranked.grids.assignment[row, :count, clip]) for clip in clips]
     learned = _learned(encoder.text_levels([text]), text)
-    phrases = tuple(p.text for p in text.phrase_spans if p.weight > 0) or (text.text,)
+    phrases, words = rerank.row_labels(encoder, text)
+    whole = (text.text,)                                  # stands in where a text has no phrase or word of its own
     return Explanation(
-        phrases=tuple(", ".join(word for word, _ in words) for words in learned) or phrases,
-        words=text.word_texts or (text.text,), phrase_clip=ranked.grids.phrase_clip[row][:, clips],
+        phrases=(tuple(", ".join(word for word, _ in parts) for parts in learned) or phrases or whole)[:_rows(ranked.grids.phrase_clip)],
+        words=(words or whole)[:_rows(ranked.grids.word_frame)], phrase_clip=ranked.grids.phrase_clip[row][:, clips],
         word_frame=ranked.grids.word_frame[row][:, :count],
         clip_spans=tuple(tuple((float(spans[a, 0]), float(spans[b, 1])) for a, b in run) for run in runs),
         frame_times=times, frame_indices=tuple(range(first, first + count)),
         assignment=ranked.grids.assignment[row][:count][:, clips], curve_times=(batch.start + batch.end) / 2,
         curve=ranked.totals, learned_phrases=learned)
+
+
+def _rows(table: np.ndarray) -> int:
+    """Rows of a (V, rows, columns) grid: none for HGR's actions where the text has no verb."""
+    return table.shape[1]
 
 
 def why_not(ranked: Ranked, video_id: int, *, library: Library, encoder: Encoder) -> WhyNot:
@@ -159,7 +165,9 @@ def why_not(ranked: Ranked, video_id: int, *, library: Library, encoder: Encoder
 
 def _weakest_phrase(ranked: Ranked, top: int, own: Ranked, row: int) -> tuple[str, float, float]:
     """The phrase whose best clip loses most against the first hit, with both cosines; nothing for a query by picture."""
-    spans = [p.text for p in ranked.text.phrase_spans if p.weight > 0]
+    spans = ranked.labels
     there, here = ranked.grids.phrase_clip[top].max(1), own.grids.phrase_clip[row].max(1)
+    if not len(there):
+        return "", 0.0, 0.0
     worst = int(np.argmax(there - here))
     return (spans[worst], float(here[worst]), float(there[worst])) if worst < len(spans) else ("", 0.0, 0.0)

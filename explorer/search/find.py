@@ -186,13 +186,12 @@ def _matches(ranked: Ranked, moment: Moment, times: np.ndarray, marks: np.ndarra
     row, grids = moment.row, ranked.grids
     first, count = int(ranked.batch.first[row]), int(ranked.batch.mask[row].sum())
     spans = grouping.frame_spans(times[first:first + count], float(ranked.batch.start[row]), float(ranked.batch.end[row]))
-    phrases = [p for p in ranked.text.phrase_spans if p.weight > 0]
     found = []
-    for i, phrase in enumerate(phrases[:grids.phrase_clip.shape[1]]):
+    for i, phrase in enumerate(ranked.labels[:grids.phrase_clip.shape[1]]):
         clip = int(grids.phrase_clip[row, i].argmax())
         runs = clip_runs(grids.assignment[row, :count, clip])
         best = max(runs, key=lambda run: float(grids.phrase_frame[row, i, run[0]:run[1] + 1].max()))
-        found.append(Match(phrase.text, float(spans[best[0], 0]), float(spans[best[1], 1]),
+        found.append(Match(phrase, float(spans[best[0], 0]), float(spans[best[1], 1]),
                            float(grids.phrase_clip[row, i, clip]), bool(marks[i] >= calibrate.FOUND_Z)))
     return tuple(found)
 

@@ -71,6 +71,7 @@ class Ranked:
     curve: np.ndarray
     penalty: np.ndarray
     weights: LevelWeights
+    labels: tuple[str, ...] = ()     # what the rows of the phrase x clip grid stand for
 
     @property
     def totals(self) -> np.ndarray:
@@ -133,6 +134,15 @@ def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndar
                      array(levels.clip_mask)), array(curve)
 
 
+def row_labels(encoder: Encoder, text: TextFeatures) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the rows of the phrase x clip and word x frame grids stand for: HCMI's phrases and words, HGR's actions and entities."""
+    if encoder.model.config.model == "hgr":
+        from explorer.model.phrases import graph
+        nodes = graph(text.text).nodes
+        return tuple(n.text for n in nodes if n.kind == "action"), tuple(n.text for n in nodes if n.kind == "entity")
+    return tuple(p.text for p in text.phrase_spans if p.weight > 0), text.word_texts
+
+
 def _shares(text: TextFeatures, count: int) -> np.ndarray:
     """Weights (P,) of the phrases that are on, of sum 1; equal where the text has none of its own."""
     own = [phrase.weight for phrase in text.phrase_spans if phrase.weight > 0]
@@ -155,7 +165,8 @@ def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: 
     encoded = encoder.text_levels([text])
     cosines, curve = grids(text, encoded, levels)
     return Ranked(text=text, batch=batch, levels=levels, scores=compare(encoder, encoded, levels)[0], grids=cosines,
-                  curve=curve, penalty=np.zeros(len(batch)), weights=weights)
+                  curve=curve, penalty=np.zeros(len(batch)), weights=weights,
+                  labels=row_labels(encoder, text)[0])
 
 
 def estimate(text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights) -> np.ndarray:
