@@ -23,9 +23,9 @@ CAPTIONS = "captions.jsonl"            # beside the films: {"file", "captions"} 
 CODEC = {"preset": "veryfast", "crf": "23"}
 
 # Shown where nothing has been searched yet; each is about one film or more.
-EXAMPLES = ("a cup of coffee on a wooden table", "a red ball bounces on the grass", "an astronaut in an orange suit",
-            "a man with a bow tie talks in a car", "a rocket, then an astronaut", "the sun sets behind a house",
-            "a white rabbit in a meadow", "snow falls on fir trees")
+EXAMPLES = ("a cup of coffee on a wooden table", "a red ball bounces on the grass", "the sun sets behind a house",
+            "a man with a bow tie talks in a car", "a white rabbit in a meadow", "a man takes a photo with a camera",
+            "bicycles in a street", "a cat, then a red motorcycle")
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ SCRIPTS = "".join(f'<script src="/assets/{name}.js"></script>' for name in ("cor
 FOCUS = "() => { const box = document.querySelector('#hx-box textarea, #hx-box input'); if (box) box.focus(); }"
 EXAMPLES = (
     "a dog running on a beach",
-    "people dancing at a wedding",
-    'red car -"night"',
-    '"snow"^2 mountains longer:30',
+    "the sun sets behind a house",
+    'a red ball -"night"',
+    '"coffee"^2 on a wooden table shorter:1m',
 )
 FORMATS = (
     ("csv", "CSV table"),
