@@ -106,7 +106,7 @@ def run(kills: int, *, seed: int, videos: int, folder: Path) -> Figures:
     finish(start(folder / "whole", folder / "library"))
     length, figures, chance = time.monotonic() - began, Figures(), random.Random(seed)
     whole, told, data = look(folder / "whole", [], figures), [], folder / "killed"
-    while figures.kills < kills or told:
+    while figures.kills < kills or data.exists():           # after the last kill it is brought to its end
         child = start(data, folder / "library")
         if figures.kills < kills:
             time.sleep(chance.uniform(0, length * 0.6))
