@@ -24,7 +24,7 @@ def _check(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True)
 class SamplingConfig:
-    """How a file becomes frames and windows (model.md 1.1: one frame a segment, the centre at test)."""
+    """How a file becomes frames and windows (TSN: one frame a segment, the centre at test)."""
 
     fps: float = 1.0          # frames kept a second of a file longer than one window
     frames: int = 12          # F, frames a window; a shorter file gives F equal-segment centres
@@ -43,7 +43,7 @@ class SamplingConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Every choice of the hierarchy; the fields marked derived are ours to ablate (model.md 1)."""
+    """Every choice of the hierarchy; the fields marked derived are ours to ablate."""
 
     model: str = "hcmi"                   # hcmi | hgr
     dim: int = 512                        # D, width of every vector
@@ -77,7 +77,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class TrainConfig:
-    """One training run (model.md 1.3; values derived from CLIP4Clip and DRL where the paper is silent)."""
+    """One training run (values derived from CLIP4Clip and DRL where the paper is silent)."""
 
     epochs: int = 5
     batch_size: int = 128

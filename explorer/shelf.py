@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 SHIPPED = PROJECT_DIR / "checkpoints"
 OWN = "checkpoints"                    # folder of the data folder for what was trained or added here
-PROMPT = "a video of {}"               # how a word or phrase is put to a CLIP (model.md 3)
+PROMPT = "a video of {}"               # how a word or phrase is put to a CLIP
 TOWER_FILE = "tower.safetensors"
 
 

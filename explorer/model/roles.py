@@ -1,4 +1,4 @@
-"""Semantic roles read off a dependency parse: which noun does, undergoes or places each verb (model.md 2, ours)."""
+"""Semantic roles read off a dependency parse: which noun does, undergoes or places each verb (ours)."""
 from __future__ import annotations
 
 from collections.abc import Iterator

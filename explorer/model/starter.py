@@ -1,4 +1,4 @@
-"""The starter tower: EfficientNet-Lite2 and MiniLM from two wheels, joined by what this project trained (model.md 3)."""
+"""The starter tower: EfficientNet-Lite2 and MiniLM from two wheels, joined by what this project trained."""
 from __future__ import annotations
 
 import importlib.util

@@ -107,7 +107,7 @@ class Tower:
 
     @torch.inference_mode()
     def encode_tokens(self, texts: list[str]) -> list[TowerOutput]:
-        """Token outputs of each text, projected into the embedding space (model.md 1.1, words).
+        """Token outputs of each text, projected into the embedding space, a word vector each.
 
         Raises:
             ValueError: this tower does not give token outputs.

@@ -165,7 +165,7 @@ def confidence(calibration: Calibration, z: np.ndarray) -> float:
 
 
 def qb_norm(scores: np.ndarray, bank: np.ndarray, *, beta: float = QB_BETA) -> np.ndarray:
-    """Dynamic inverted softmax (QB-Norm, Bogolin et al., CVPR 2022; model.md 1.4): hubs among videos lose their lead.
+    """Dynamic inverted softmax (QB-Norm, Bogolin et al., CVPR 2022): hubs among videos lose their lead.
 
     A video is a hub when it is the best of some bank caption. A query whose best video is a hub has its row replaced by
     exp(beta s_qv) / sum_b exp(beta s_bv), a row of another scale but of a better order; other rows stay as they are.
