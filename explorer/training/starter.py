@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.model import starter as tower
+from explorer.model.towers import digest_of
 from explorer.training.photos import EARLY, TOKEN_ROWS, Photos, late
 
 log = logging.getLogger(__name__)
@@ -274,21 +275,12 @@ def train(data: Path, out: Path, *, cache: Path, config: StarterConfig) -> dict[
     metrics["seconds"] = round(time.perf_counter() - started)
     log.info("val %s, test %s", metrics["val"], metrics["test"])
     tensors = learned_tensors(pair)
-    digest = tower_digest(tensors)
+    digest = digest_of(tensors)
     save(out, HCMI(ModelConfig(dim=config.dim)), {
         "tower": f"starter:{digest}", "data": "Flickr8k train (6,591 photos), chosen on val, test reported once",
         "seed": config.seed, "training": asdict(config), "metrics": {"flickr8k text-to-image": metrics}},
         files={"tower.safetensors": tensors})
     return metrics
-
-
-def tower_digest(tensors: dict[str, Tensor]) -> str:
-    """Twelve hex digits that name these weights."""
-    import hashlib
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        digest.update(name.encode() + tensors[name].numpy().tobytes())
-    return digest.hexdigest()[:12]
 
 
 def main() -> None:
