@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.features import clips_with_times, open_encoder, photo_pairs
-from explorer.measure import scorers
 from explorer.model.encoder import Encoder
+from explorer.service.measure import scorers
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.binary_selection import KINDS, Choice, Score, WordBank, binary_selection, choices, word_bank
 from explorer.training.dataset import PairData

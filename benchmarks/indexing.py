@@ -21,7 +21,7 @@ from explorer.index.stills import Stills
 from explorer.index.store import Store
 from explorer.media.decode import DecodeWorker
 from explorer.model.encoder import Encoder
-from explorer.shelf import Shelf
+from explorer.service.shelf import Shelf
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 RATIO, REAL_TIME, MEMORY_GB = 1.15, 4.0, 2.0

@@ -26,7 +26,7 @@ from explorer.search import find, rerank
 from explorer.search.calibrate import calibrate, read_bank
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
-from explorer.shelf import Shelf
+from explorer.service.shelf import Shelf
 
 PROJECT = Path(__file__).resolve().parent.parent
 FILE_FRAMES = 366               # 60 windows of 12 frames, 6 apart: a file of six minutes

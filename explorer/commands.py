@@ -76,7 +76,7 @@ def _tower(explorer: Any, name: str) -> str:
     if not explorer.download_size(name)["cached"]:
         raise ExplorerError(f"{name} takes {explorer.download_size(name)['size_mb']} MB and is not on this machine; "
                             "agree to the download on the Models tab, or give a local file as ARCHITECTURE@FILE")
-    return run(explorer.shelf.add_tower(name), as_json=False)["checkpoint"]
+    return run(explorer.service.shelf.add_tower(name), as_json=False)["checkpoint"]
 
 
 def search(chosen: argparse.Namespace) -> int:
@@ -98,8 +98,8 @@ def result_json(result: SearchResult) -> dict[str, Any]:
 
 
 def evaluate(chosen: argparse.Namespace) -> int:
-    from explorer.measure import measure_benchmark, measure_captions, measure_selection
     from explorer.service import Explorer
+    from explorer.service.measure import measure_benchmark, measure_captions, measure_selection
     if (chosen.captions is None) == (chosen.benchmark is None):
         raise ExplorerError("say what to measure on: either --captions FILE, or --benchmark NAME with --annotations DIR")
     with Explorer(settings_of(chosen, corner="evaluation")) as explorer:
@@ -114,8 +114,8 @@ def evaluate(chosen: argparse.Namespace) -> int:
 
 
 def train(chosen: argparse.Namespace) -> int:
-    from explorer.learn import learn
     from explorer.service import Explorer
+    from explorer.service.learn import learn
     with Explorer(settings_of(chosen, corner="training")) as explorer:
         summary = run(learn(explorer, chosen), as_json=chosen.json)
     kept = "kept" if summary["kept"] else "not kept"
@@ -126,8 +126,8 @@ def train(chosen: argparse.Namespace) -> int:
 
 
 def models(chosen: argparse.Namespace) -> int:
-    from explorer.desk import Desk
-    from explorer.shelf import Shelf
+    from explorer.service.desk import Desk
+    from explorer.service.shelf import Shelf
     settings = settings_of(chosen)
     current = Desk(settings.data_dir).current() or settings.checkpoint
     found = [{**one, "current": one.get("name") == current} for one in Shelf(settings).models()]
@@ -138,8 +138,8 @@ def models(chosen: argparse.Namespace) -> int:
 
 
 def doctor(chosen: argparse.Namespace) -> int:
-    from explorer.desk import Desk
-    from explorer.doctor import examine
+    from explorer.service.desk import Desk
+    from explorer.service.doctor import examine
     settings = settings_of(chosen)
     found = examine(settings, Desk(settings.data_dir).current() or settings.checkpoint)
     say(found, as_json=chosen.json, text="\n".join(f"{'ok ' if one['ok'] else 'BAD'} {one['name']:16} {one['value']}" for one in found))

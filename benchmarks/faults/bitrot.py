@@ -78,9 +78,9 @@ def sealed_files(folder: Path) -> dict[Path, Callable[[], bool]]:
     import torch
 
     from explorer.config import ModelConfig
-    from explorer.desk import Desk
     from explorer.model.checkpoint import save, verify
     from explorer.model.hcmi import HCMI
+    from explorer.service.desk import Desk
     from explorer.training.state import Position, load_state, save_state
     save(folder / "model", HCMI(ModelConfig(dim=8, heads=2, adapter=4)), {"tower": "colour"})
     save_state(folder / "states", {"a": torch.arange(64.0)}, position=Position(step=1), run={})

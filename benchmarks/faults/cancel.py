@@ -73,7 +73,7 @@ def stop_indexing(app: Explorer, library: Path, figures: Figures, *, times: int,
 
 def stop_copies(app: Explorer, figures: Figures, *, times: int, chance: random.Random) -> None:
     """Closing the app is what stops a copy; half a copy is never kept."""
-    from explorer.playback import Playback
+    from explorer.service.playback import Playback
     video = next(video for video in app.store.videos() if video.path.endswith(".avi"))
     for number in range(times):
         playback, own = Playback(app.store, app.settings.data_dir / f"playable{number}"), children()

@@ -55,8 +55,8 @@ def open_app(data: Path, *, writer: bool = True, settings: Settings | None = Non
     tower: Any = ColourTower()
     config = ModelConfig(dim=tower.dim, heads=2)
     encoder = Encoder(tower, HCMI(config), name="colour-1")
-    explorer.shelf._loaded[explorer.checkpoint] = encoder
-    explorer.searching._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
+    explorer.service.shelf._loaded[explorer.checkpoint] = encoder
+    explorer.service.searching._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
     return explorer
 
 
@@ -72,7 +72,7 @@ def make_library(folder: Path, *, videos: int) -> Path:
 
 def findings(explorer: Explorer) -> list[Finding]:
     """Every inconsistency of database, search cache and stills."""
-    vectors = explorer.searching.library(explorer.encoder()).vectors
+    vectors = explorer.service.searching.library(explorer.encoder()).vectors
     return check(explorer.store, vectors=vectors, stills=explorer.stills)
 
 

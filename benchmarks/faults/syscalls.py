@@ -31,14 +31,14 @@ FILES = ("index.db", "index.db-wal", "index.db-shm", "stills.db", "stills.db-wal
 USE = """
 import json, sys
 from pathlib import Path
-from explorer.desk import Desk
+from explorer.service.desk import Desk
 from explorer.index.indexer import index
 from explorer.index.stills import Stills
 from explorer.index.store import Store
 from explorer.index.vectors import VectorCache
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError
-from explorer.teaching import Teaching
+from explorer.service.teaching import Teaching
 from tests.index.colour import ColourEncoder, one_hot
 from tests.index.help import SAMPLING
 data, library = Path(sys.argv[1]), sys.argv[2]

@@ -152,7 +152,7 @@ def opened_models(explorer: Any) -> Any:
     """The Models tab was opened."""
 
     def run() -> tuple[str, str]:
-        return lessons.models(explorer.models()), lessons.doctor(explorer.doctor())
+        return lessons.models(explorer.models()), lessons.doctor(explorer.service.doctor())
 
     return run
 

@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from benchmarks.faults import common, unsafe
-from explorer import atomic, desk
+from explorer import atomic
 from explorer.index.store import Store
 from explorer.index.vectors import VectorCache
 from explorer.media.child import Clock
 from explorer.model import checkpoint, clip
 from explorer.records import ExplorerError
+from explorer.service import desk
 from explorer.training.texts import load_table
 
 pytestmark = pytest.mark.fault

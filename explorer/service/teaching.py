@@ -19,7 +19,7 @@ from explorer.training.captions import read_captions
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
-    from explorer.shelf import Shelf
+    from explorer.service.shelf import Shelf
     from explorer.training.finetune import Outcome
 
 KINDS = ("video", "clip", "frame")

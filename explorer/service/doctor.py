@@ -66,7 +66,7 @@ def _device(settings: Settings, device: str) -> dict[str, Any]:
 
 def _model(settings: Settings, checkpoint: str) -> dict[str, Any]:
     from explorer.model.files import verify
-    from explorer.shelf import Shelf
+    from explorer.service.shelf import Shelf
     try:
         folder = Shelf(settings).folder(checkpoint)
         about = verify(folder)

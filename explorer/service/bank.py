@@ -1,9 +1,8 @@
-"""Text features that are worth keeping: of the bank of unrelated captions, and of a data set's captions."""
+"""The bank of unrelated captions: its text features, kept from one start to the next."""
 from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,19 +10,10 @@ from explorer.config import PROJECT_DIR
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
-    from explorer.training.texts import TextTable
 
 log = logging.getLogger(__name__)
 
 BANK = PROJECT_DIR / "assets" / "caption_bank.txt"
-
-
-def kept_texts(encoder: Encoder, texts: Sequence[str]) -> TextTable:
-    """Features of many texts with each distinct word and phrase encoded and stored once."""
-    from explorer.model import phrases
-    from explorer.training.texts import text_table
-    return text_table(texts, parse=lambda part: [(one.words, one.phrases) for one in phrases.parse(part)],
-                      encode=encoder.tower.encode_texts, prompt=encoder.config.prompt.format)
 
 
 def bank_features(encoder: Encoder, folder: Path) -> Any:
@@ -37,11 +27,10 @@ def bank_features(encoder: Encoder, folder: Path) -> Any:
         ExplorerError: the bank cannot be read.
     """
     from explorer.search.calibrate import read_bank
-    from explorer.training.texts import load_table, save_table
+    from explorer.training.texts import load_table, save_table, text_table
     captions = read_bank(BANK)
-    if encoder.config.text_levels == "learned":
-        return encoder.texts(captions)
-    made_of = "\n".join([encoder.tower_name, encoder.config.prompt, str(encoder.config.words), *captions])
+    config = encoder.config
+    made_of = "\n".join([encoder.tower_name, config.text_levels, config.prompt, str(config.words), *captions])
     path = folder / f"{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.npz"
     try:
         table = load_table(path) if path.is_file() else None
@@ -49,7 +38,7 @@ def bank_features(encoder: Encoder, folder: Path) -> Any:
             return table
     except Exception as error:                            # a cache: whatever is wrong with it, it is made again
         log.info("bank %s: %s", path, error)
-    table = kept_texts(encoder, captions)
+    table = text_table(encoder.texts(captions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_table(path, table)

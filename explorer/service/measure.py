@@ -12,13 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.bank import bank_features, kept_texts
 from explorer.config import SamplingConfig
-from explorer.desk import fit_image
 from explorer.records import CaptionPair, ExplorerError, FrameFeatures, FrameSize, Progress
+from explorer.service.bank import bank_features
+from explorer.service.desk import fit_image
 from explorer.training.benchmarks import BENCHMARKS, read_benchmark
 from explorer.training.captions import CaptionSet, match_videos, read_captions
 from explorer.training.dataset import PairData, pair_data
+from explorer.training.texts import text_table
 
 if TYPE_CHECKING:
     from explorer.media.decode import DecodeWorker
@@ -113,10 +114,8 @@ def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkp
 
 
 def pairs_of(encoder: Encoder, pairs: Iterable[CaptionPair], features: dict[str, FrameFeatures]) -> PairData:
-    """Captions over kept features; words and phrases are encoded once each, whatever the number of captions."""
-    if encoder.config.text_levels == "learned":
-        return pair_data(pairs, features, lambda texts: encoder.texts(texts))
-    return pair_data(pairs, features, lambda texts: kept_texts(encoder, texts))
+    """Captions over kept features; equal words and phrases are stored once, whatever the number of captions."""
+    return pair_data(pairs, features, lambda texts: text_table(encoder.texts(texts)))
 
 
 def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: dict[str, Path],

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer import desk
 from explorer.config import Settings
 from explorer.index.indexer import index
 from explorer.index.stills import Stills
@@ -18,11 +17,12 @@ from explorer.index.stored import StoredVideo
 from explorer.jobs import Jobs
 from explorer.lock import DataLock
 from explorer.media.decode import DecodeWorker
-from explorer.playback import Playback
 from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult
-from explorer.searching import Searching
-from explorer.shelf import Shelf
-from explorer.teaching import Teaching
+from explorer.service import desk
+from explorer.service.playback import Playback
+from explorer.service.searching import Searching
+from explorer.service.shelf import Shelf
+from explorer.service.teaching import Teaching
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
@@ -407,7 +407,7 @@ class Explorer:
 
     def doctor(self) -> list[dict[str, Any]]:
         """What this installation is made of: name, value, whether it is fine."""
-        from explorer.doctor import examine
+        from explorer.service.doctor import examine
         return examine(self.settings, self._checkpoint, self.device())
 
 

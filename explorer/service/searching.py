@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.bank import bank_features
-from explorer.desk import fit_image
 from explorer.index.store import Store
 from explorer.records import Explanation, ExplorerError, LevelWeights, SearchResult
+from explorer.service.bank import bank_features
+from explorer.service.desk import fit_image
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
