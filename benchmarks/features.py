@@ -10,10 +10,9 @@ import numpy as np
 
 from explorer.config import SamplingConfig, Settings
 from explorer.media.decode import DecodeWorker
-from explorer.model import phrases as parser
 from explorer.model.encoder import Encoder
 from explorer.records import CaptionPair, FrameFeatures
-from explorer.shelf import Shelf
+from explorer.service.shelf import Shelf
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.captions import match_videos, read_captions
 from explorer.training.dataset import PairData, pair_data
@@ -28,8 +27,9 @@ def open_encoder(checkpoint: str, data_dir: Path | None = None) -> Encoder:
 
 
 def stem_of(encoder: Encoder) -> str:
-    """A file name for the tower, its weights and its prompt: what features depend on; hierarchies on it share them."""
-    return re.sub(r"[^\w.-]+", "-", f"{encoder.tower.name} {encoder.config.prompt}").strip("-")
+    """A file name for the tower and how it reads text: what features depend on; hierarchies on it share them."""
+    config = encoder.config
+    return re.sub(r"[^\w.-]+", "-", f"{encoder.tower.name} {config.text_levels} {config.prompt}").strip("-")
 
 
 def kept(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -42,14 +42,10 @@ def kept(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.
 
 
 def texts(encoder: Encoder, captions: Sequence[str], path: Path) -> TextTable:
-    """Text features of captions by the encoder's tower and prompt."""
-    def parse(given: list[str]) -> list[tuple[tuple, tuple]]:
-        return [(found.words, found.phrases) for found in parser.parse(given)]
-
+    """Text features of captions as the encoder reads them."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        save_table(path, text_table(captions, parse=parse, encode=encoder.tower.encode_texts,
-                                    prompt=encoder.config.prompt.format))
+        save_table(path, text_table(encoder.texts(captions)))
     return load_table(path)
 
 

@@ -15,6 +15,7 @@ from explorer.records import ExplorerError, LevelWeights
 T = TypeVar("T")
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+TEXT_LEVELS = ("prompted", "contextual", "learned")
 
 
 def _check(condition: bool, message: str) -> None:
@@ -48,7 +49,8 @@ class ModelConfig:
     model: str = "hcmi"                   # hcmi | hgr
     dim: int = 512                        # D, width of every vector
     aggregator: str = "dpc_knn"           # dpc_knn | attention (derived)
-    text_levels: str = "prompted"         # prompted: words and phrases as prompts | learned: token outputs
+    text_levels: str = "prompted"         # prompted: parsed words and phrases, each a text of its own | contextual: the same
+                                          # as means of token outputs of the whole text (ours) | learned: tokens, phrases of them
     prompt: str = "{}"                    # how a word or phrase is put to the text tower: CLIP wants "a video of {}"
     clips: int = 4                        # C at most, clips a window (derived: F/4 .. F/2)
     phrases: int = 6                      # P at most, learned phrases a sentence (derived)
@@ -67,7 +69,7 @@ class ModelConfig:
     def __post_init__(self) -> None:
         _check(self.model in ("hcmi", "hgr"), f"model must be hcmi or hgr, not {self.model!r}")
         _check(self.aggregator in ("dpc_knn", "attention"), f"aggregator must be dpc_knn or attention, not {self.aggregator!r}")
-        _check(self.text_levels in ("prompted", "learned"), f"text_levels must be prompted or learned, not {self.text_levels!r}")
+        _check(self.text_levels in TEXT_LEVELS, f"text_levels must be one of {', '.join(TEXT_LEVELS)}, not {self.text_levels!r}")
         _check(self.prompt.count("{}") == 1, f"prompt must hold one {{}}, not {self.prompt!r}")
         for name in ("dim", "clips", "phrases", "words", "heads", "positions"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")

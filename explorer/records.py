@@ -108,8 +108,9 @@ class Phrase:
 class TextFeatures:
     """A tower's outputs for one text, before the hierarchy. All vectors float32, unit length.
 
-    words (W, D) and phrases (P, D) are prompts of their own where text_levels is 'prompted'; where it is
-    'learned' words are token outputs and phrases is (0, D): the model makes them.
+    words (W, D) and phrases (P, D) are texts of their own where text_levels is 'prompted', means of the text's token
+    outputs where it is 'contextual'; where it is 'learned' words are token outputs and phrases is (0, D): the model
+    makes them.
     """
 
     text: str

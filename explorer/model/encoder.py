@@ -10,12 +10,15 @@ import torch
 from explorer.config import ModelConfig
 from explorer.model import phrases as parser
 from explorer.model.batch import collate_text
+from explorer.model.contextual import span_vectors, token_shares
 from explorer.model.graph import RoleGraph
 from explorer.model.hcmi import TextLevels, VideoLevels
-from explorer.model.towers import Tower
+from explorer.model.towers import Tower, TowerOutput
 from explorer.records import FrameSize, LevelWeights, Phrase, TextFeatures
 
 WINDOWS_AT_ONCE = 512
+
+Spans = tuple[Phrase, ...]
 
 
 class Encoder:
@@ -56,17 +59,43 @@ class Encoder:
         return self.texts([text], phrases=[tuple(phrases)])[0]
 
     def texts(self, texts: Sequence[str], *, phrases: Sequence[Sequence[Phrase]] | None = None) -> list[TextFeatures]:
-        """Features of many texts; equal words and phrases are encoded once."""
+        """Features of many texts; equal texts, words and phrases are encoded once."""
         parsed = parser.parse(list(texts))
         spans = [tuple(chosen) or found.phrases
                  for chosen, found in zip(phrases or [()] * len(texts), parsed)]
-        own_words = self.config.text_levels == "prompted"                   # else words are token outputs of the whole text
-        words = [found.words[:self.config.words] if own_words else () for found in parsed]
-        prompts = {self._prompt(span.text): None for row in spans + words for span in row}   # in order, each once
-        vectors = dict(zip([*dict.fromkeys(texts), *prompts], self.tower.encode_texts([*dict.fromkeys(texts), *prompts])))
-        learned = None if own_words else self.tower.encode_tokens(list(texts))
-        return [self._features(text, vectors, words[i], spans[i], learned[i] if learned else None)
-                for i, text in enumerate(texts)]
+        words = [found.words[:self.config.words] for found in parsed]
+        if self.config.text_levels == "prompted":
+            return self._prompted(texts, words, spans)
+        sentences = self._vectors(texts)
+        rows = zip(texts, self.tower.encode_tokens(list(texts)), words, spans)
+        return [self._in_context(text, sentences[text], *row) for text, *row in rows]
+
+    def _prompted(self, texts: Sequence[str], words: Sequence[Spans], spans: Sequence[Spans]) -> list[TextFeatures]:
+        """Words and phrases as texts of their own."""
+        prompts = [self._prompt(span.text) for row in (*words, *spans) for span in row]
+        vectors = self._vectors([*texts, *prompts])
+        return [TextFeatures(text, vectors[text], self._rows(vectors, own), tuple(word.text for word in own),
+                             self._rows(vectors, chosen), chosen) for text, own, chosen in zip(texts, words, spans)]
+
+    def _in_context(self, text: str, sentence: np.ndarray, output: TowerOutput, words: Spans, spans: Spans) -> TextFeatures:
+        """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens themselves."""
+        phrases = self._spanned(output, spans)
+        if self.config.text_levels == "learned":
+            return TextFeatures(text, sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans)
+        return TextFeatures(text, sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans)
+
+    def _spanned(self, output: TowerOutput, spans: Spans) -> np.ndarray:
+        """(n, D) means of token outputs; what lies past the tower's length is a text of its own."""
+        rows = span_vectors(output.vectors, token_shares(output.spans, spans))
+        cut = [i for i, row in enumerate(rows) if not row.any()]
+        if cut:
+            rows[cut] = self.tower.encode_texts([self._prompt(spans[i].text) for i in cut])
+        return rows
+
+    def _vectors(self, texts: Sequence[str]) -> dict[str, np.ndarray]:
+        """Each distinct text with its vector (D,)."""
+        distinct = list(dict.fromkeys(texts))
+        return dict(zip(distinct, self.tower.encode_texts(distinct)))
 
     def windows(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Coarse vectors: (V, F, D) frame features and (V, F) bool -> (V, D) float32, unit length."""
@@ -129,14 +158,8 @@ class Encoder:
     def _prompt(self, text: str) -> str:
         return self.config.prompt.format(text)
 
-    def _features(self, text: str, vectors: dict[str, np.ndarray], words: Sequence[Phrase], spans: Sequence[Phrase],
-                  learned: Any) -> TextFeatures:
-        phrases = np.stack([vectors[self._prompt(span.text)] for span in spans]) if spans else self._none()
-        if learned is not None:
-            texts = tuple(text[a:b] for a, b in learned.spans)
-            return TextFeatures(text, vectors[text], learned.vectors, texts, phrases, tuple(spans))
-        rows = np.stack([vectors[self._prompt(word.text)] for word in words]) if words else self._none()
-        return TextFeatures(text, vectors[text], rows, tuple(word.text for word in words), phrases, tuple(spans))
+    def _rows(self, vectors: dict[str, np.ndarray], spans: Spans) -> np.ndarray:
+        return np.stack([vectors[self._prompt(span.text)] for span in spans]) if spans else self._none()
 
     def _none(self) -> np.ndarray:
         return np.zeros((0, self.dim), np.float32)

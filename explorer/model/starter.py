@@ -89,4 +89,10 @@ def load(*, device: torch.device, name: str = "starter", weights: Mapping[str, T
     head = (weights or {}).get("visual.head.proj.weight")
     model, tokenizer = build(DIM if head is None else head.shape[0])
     lay_over(model, weights or {}, name=name)
+    return finished(model, tokenizer, device=device, name=name, dtype=dtype)
+
+
+def finished(model: nn.Module, tokenizer: Any, *, device: torch.device = torch.device("cpu"), name: str = "starter",
+             dtype: torch.dtype | None = None) -> Tower:
+    """The parts of `build`, as they are by now, as a tower."""
     return Tower(model, tokenizer, name=name, mean=MEAN, std=STD, size=SIZE, device=device, dtype=dtype)

@@ -114,7 +114,7 @@ def explain(text: TextFeatures, video_id: int, time: float, *, library: Library,
     spans = frame_spans(times, float(batch.start[row]), float(batch.end[row]))
     clips = np.flatnonzero(ranked.grids.clip_mask[row])
     runs = [clip_runs(ranked.grids.assignment[row, :count, clip]) for clip in clips]
-    learned = _learned(encoder.text_levels([text]), text)
+    learned = _learned(ranked.encoded, text)
     phrases, words = rerank.row_labels(encoder, text)
     whole = (text.text,)                                  # stands in where a text has no phrase or word of its own
     return Explanation(

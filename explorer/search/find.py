@@ -80,7 +80,7 @@ def present(ranked: Ranked, query: Query, *, library: Library, encoder: Encoder,
     videos = library.videos(sorted(set(ranked.batch.video_ids.tolist())))
     ranked = _of_known_files(ranked, videos)
     moments, copies = grouping.moments(ranked.batch, ranked.totals, ranked.curve, videos, k=k,
-                                       per_file=per_file, times_of=library.frame_times, baseline=_baseline(encoder, ranked, calibration))
+                                       per_file=per_file, times_of=library.frame_times, baseline=_baseline(ranked, calibration))
     phrases = tuple(p for p in ranked.text.phrase_spans if p.weight > 0)
     if not moments:
         return SearchResult(query, phrases, (), False, "every candidate shows what the query leaves out; "
@@ -89,7 +89,7 @@ def present(ranked: Ranked, query: Query, *, library: Library, encoder: Encoder,
     levels = rerank.take(ranked.levels, rows)
     z = None if calibration is None else calibrate.among_captions(encoder, calibration, levels, ranked.scores[rows])
     shares = np.full((len(rows), 3), np.nan) if z is None else calibrate.normal(z)
-    marks = _standing(ranked, levels, calibration, encoder)
+    marks = _standing(ranked, levels, calibration)
     hits = tuple(_hit(ranked, moment, videos[moment.video_id], library, shares[i], marks[:, i], copies)
                  for i, moment in enumerate(moments))
     confidence = 1.0 if calibration is None or z is None else calibrate.confidence(calibration, z)
@@ -150,17 +150,17 @@ def _of_known_files(ranked: Ranked, videos: Mapping[int, object]) -> Ranked:
     return ranked if known.all() else rerank.rows_of(ranked, np.flatnonzero(known))
 
 
-def _baseline(encoder: Encoder, ranked: Ranked, calibration: Calibration | None) -> float:
+def _baseline(ranked: Ranked, calibration: Calibration | None) -> float:
     """The frame curve's value at an average frame of the library; the candidates' lower tenth without a calibration."""
     real = ranked.curve[ranked.batch.mask]
     if calibration is None:
         return float(np.quantile(real, 0.1))
-    return rerank.average_frame(encoder.text_levels([ranked.text]), ranked.text, calibration.reference)
+    return rerank.average_frame(ranked.encoded, ranked.text, calibration.reference)
 
 
-def _standing(ranked: Ranked, levels: object, calibration: Calibration | None, encoder: Encoder) -> np.ndarray:
+def _standing(ranked: Ranked, levels: object, calibration: Calibration | None) -> np.ndarray:
     """(P, k) standing of each phrase in each hit; infinite without a calibration, where nothing can be doubted."""
-    encoded = encoder.text_levels([ranked.text])
+    encoded = ranked.encoded
     phrases = rerank.array(encoded.phrases)[0][rerank.array(encoded.phrase_mask)[0]]
     if calibration is None:
         return np.full((len(phrases), len(levels)), np.inf)                # type: ignore[arg-type]

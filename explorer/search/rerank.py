@@ -64,6 +64,7 @@ class Ranked:
     """
 
     text: TextFeatures
+    encoded: Any                # the model's TextLevels of it
     batch: WindowBatch
     levels: Any                 # the model's VideoLevels, kept so that another text needs no clustering
     scores: np.ndarray
@@ -164,7 +165,7 @@ def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: 
     levels = encoder.levels(batch.features, batch.mask) if levels is None else levels
     encoded = encoder.text_levels([text])
     cosines, curve = grids(text, encoded, levels)
-    return Ranked(text=text, batch=batch, levels=levels, scores=compare(encoder, encoded, levels)[0], grids=cosines,
+    return Ranked(text=text, encoded=encoded, batch=batch, levels=levels, scores=compare(encoder, encoded, levels)[0], grids=cosines,
                   curve=curve, penalty=np.zeros(len(batch)), weights=weights,
                   labels=row_labels(encoder, text)[0])
 

@@ -10,14 +10,17 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from explorer.model import phrases as parser
 from explorer.model import starter as tower
+from explorer.model.contextual import token_shares
 from explorer.model.towers import TOKENS_AT_MOST
 from explorer.training.benchmarks import read_flickr8k
 
 log = logging.getLogger(__name__)
 
 EARLY = 3                      # blocks of EfficientNet-Lite2 whose outputs are kept: most of the time, few of the weights
-MAP = 28                       # side of a kept map, for 224 px
+SIDE = 224                     # px of the photos that maps are kept of
+MAP = 28                       # side of such a map
 CHANNELS = 48
 TOKEN_ROWS = 128
 CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "there is a {} .")
@@ -50,6 +53,7 @@ class Photos:
     """
 
     def __init__(self, data: Path, split: str, *, cache: Path) -> None:
+        self.folder = data / "images"
         pairs = read_flickr8k(data, split).pairs
         self.files = list(dict.fromkeys(pair.file for pair in pairs))
         number = {file: i for i, file in enumerate(self.files)}
@@ -59,12 +63,14 @@ class Photos:
         self._first = np.searchsorted(self.owner, np.arange(len(self.files)))
         self._count = np.bincount(self.owner, minlength=len(self.files))
         model, tokenizer = tower.build()
-        ids = tokenizer.tokenizer(self.captions, truncation=True, max_length=TOKENS_AT_MOST)["input_ids"]
+        batch = tokenizer.tokenizer(self.captions, truncation=True, max_length=TOKENS_AT_MOST, return_offsets_mapping=True)
+        ids, self._offsets = batch["input_ids"], batch["offset_mapping"]
         names = [template.format(name) for template in CLASS_TEMPLATES for name in class_names()]
         tokens = tokenizer.tokenizer(names, padding=True, return_tensors="pt")["input_ids"]
         self._class_tokens = tokens.view(len(CLASS_TEMPLATES), -1, tokens.shape[1])
+        self._spans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self._tokens, self.lengths = ids, np.array([len(row) for row in ids])
-        self._maps = self._kept_maps(model, data, cache / f"{split}-maps.npy")
+        self._maps = self._kept_maps(model, cache / f"{split}-maps.npy")
         self.classifier = classifier_rows()
         self._freeze(model, cache / f"{split}-frozen.npz")
 
@@ -74,6 +80,10 @@ class Photos:
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """Photo numbers in order, `size` at once."""
         return iter(np.array_split(np.arange(len(self)), max(1, len(self) // size)))
+
+    def pixels(self, rows: np.ndarray, side: int) -> np.ndarray:
+        """(B, side, side, 3) uint8 of photos, the whole of each in a square."""
+        return np.stack([_read(self.folder / self.files[row], side) for row in rows])
 
     def maps(self, rows: np.ndarray) -> Tensor:
         """(B, 48, 28, 28) kept maps of photos."""
@@ -95,6 +105,19 @@ class Photos:
         longest = max(self.lengths[rows])
         return torch.tensor([self._tokens[i] + [0] * (longest - len(self._tokens[i])) for i in rows])
 
+    def shares(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Which tokens make up the words (B, W, L) and the phrases (B, P, L) of captions, as `token_shares`; 0 where padded."""
+        parsed = [self._parsed(int(i)) for i in rows]
+        longest = max(self.lengths[rows])
+        return _stack([words for words, _ in parsed], longest), _stack([phrases for _, phrases in parsed], longest)
+
+    def _parsed(self, caption: int) -> tuple[np.ndarray, np.ndarray]:
+        """Token shares of the words and phrases that the parser finds in one caption, kept for the next epoch."""
+        if caption not in self._spans:
+            found = parser.parse([self.captions[caption]])[0]
+            self._spans[caption] = (token_shares(self._offsets[caption], found.words), token_shares(self._offsets[caption], found.phrases))
+        return self._spans[caption]
+
     def draw_captions(self, rows: np.ndarray, generator: torch.Generator) -> np.ndarray:
         """One random caption a photo, as caption numbers."""
         shares = torch.rand(len(rows), generator=generator).numpy()
@@ -106,13 +129,12 @@ class Photos:
         tokens = self._class_tokens[template][chosen]
         return tokens[:, :int((tokens != 0).sum(1).max())]
 
-    def _kept_maps(self, model: nn.Module, data: Path, path: Path) -> np.ndarray:
+    def _kept_maps(self, model: nn.Module, path: Path) -> np.ndarray:
         if not path.exists():
             kept = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", np.float16, (len(self), MAP, MAP, CHANNELS))
             trunk = model.visual.trunk.to(memory_format=torch.channels_last)
             for i in range(0, len(self), PHOTOS_AT_ONCE):
-                pixels = torch.from_numpy(np.stack([_read(data / "images" / file)
-                                                    for file in self.files[i:i + PHOTOS_AT_ONCE]]))
+                pixels = torch.from_numpy(self.pixels(np.arange(i, min(i + PHOTOS_AT_ONCE, len(self))), SIDE))
                 pixels = (pixels.permute(0, 3, 1, 2).float() / 255 - tower.MEAN[0]) / tower.STD[0]
                 with torch.inference_mode():
                     maps = early(trunk, pixels.contiguous(memory_format=torch.channels_last))
@@ -133,6 +155,14 @@ class Photos:
             np.savez(path, images=images.numpy(), texts=texts.numpy())
         kept = np.load(path, allow_pickle=False)
         self.frozen_images, self.frozen_texts = torch.from_numpy(kept["images"]), torch.from_numpy(kept["texts"])
+
+
+def _stack(tables: list[np.ndarray], longest: int) -> Tensor:
+    """Tables (n_i, L_i) of B captions -> (B, max n, longest), 0 where padded."""
+    out = torch.zeros(len(tables), max(len(table) for table in tables), longest)
+    for row, table in zip(out, tables):
+        row[:len(table), :table.shape[1]] = torch.from_numpy(table)
+    return out
 
 
 def text_outputs(model: nn.Module, tokens: Tensor) -> Tensor:
@@ -164,6 +194,6 @@ def classifier_rows() -> Tensor:
     return torch.load(path, map_location="cpu", weights_only=True)["_fc.weight"]     # verified by sha256
 
 
-def _read(path: Path) -> np.ndarray:
+def _read(path: Path, side: int) -> np.ndarray:
     with Image.open(path) as image:
-        return np.asarray(image.convert("RGB").resize((224, 224), Image.Resampling.BICUBIC))
+        return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))

@@ -1,8 +1,8 @@
-"""Keeps the text features of a data set small: each distinct word and phrase prompt is encoded and stored once."""
+"""Keeps the text features of a data set small: half precision, each distinct word or phrase vector once, in one file."""
 from __future__ import annotations
 
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,78 +10,64 @@ import numpy as np
 
 from explorer.records import ExplorerError, Phrase, TextFeatures
 
-Spans = Sequence[Phrase]
-
 
 @dataclass(frozen=True)
 class TextTable(Sequence):
-    """Q texts over U distinct prompts; an item is made when asked for.
+    """Q texts over U distinct word and phrase vectors; an item is made when asked for.
 
-    sentences (Q, D) and prompts (U, D) are float16, unit length; words[q] and phrases[q] are rows of prompts.
+    sentences (Q, D) and vectors (U, D) are float16, unit length, labels (U,) what each vector stands for; words[q] and
+    phrases[q] are rows of vectors, places[q] the character at which each phrase starts.
     """
 
     texts: tuple[str, ...]
     sentences: np.ndarray
-    prompts: np.ndarray
-    prompt_texts: tuple[str, ...]
+    vectors: np.ndarray
+    labels: tuple[str, ...]
     words: tuple[np.ndarray, ...]
     phrases: tuple[np.ndarray, ...]
+    places: tuple[np.ndarray, ...]
 
     def __len__(self) -> int:
         return len(self.texts)
 
     def __getitem__(self, index: int) -> TextFeatures:
         words, phrases = self.words[index], self.phrases[index]
-        return TextFeatures(
-            self.texts[index], self.sentences[index].astype(np.float32),
-            self.prompts[words].astype(np.float32), tuple(self.prompt_texts[row] for row in words),
-            self.prompts[phrases].astype(np.float32),
-            _spans(self.texts[index], [self.prompt_texts[row] for row in phrases]))
+        spans = tuple(Phrase(self.labels[row], int(start), int(start) + len(self.labels[row]))
+                      for row, start in zip(phrases, self.places[index], strict=True))
+        return TextFeatures(self.texts[index], self.sentences[index].astype(np.float32), self.vectors[words].astype(np.float32),
+                            tuple(self.labels[row] for row in words), self.vectors[phrases].astype(np.float32), spans)
 
 
-def _spans(text: str, phrases: list[str]) -> tuple[Phrase, ...]:
-    places = [max(0, text.find(phrase)) for phrase in phrases]
-    return tuple(Phrase(phrase, start, start + len(phrase)) for phrase, start in zip(phrases, places, strict=True))
+def text_table(features: Sequence[TextFeatures]) -> TextTable:
+    """The features of Q >= 1 texts as a table."""
+    rows: dict[tuple[str, bytes], int] = {}
 
+    def numbers(labels: Sequence[str], vectors: np.ndarray) -> np.ndarray:
+        halves = vectors.astype(np.float16)
+        return np.array([rows.setdefault((label, half.tobytes()), len(rows)) for label, half in zip(labels, halves)], np.int64)
 
-def text_table(texts: Sequence[str], *, parse: Callable[[list[str]], Sequence[tuple[Spans, Spans]]],
-               encode: Callable[[list[str]], np.ndarray], prompt: Callable[[str], str] = str) -> TextTable:
-    """Parse and encode a data set's texts.
-
-    Args:
-        texts: Q captions.
-        parse: texts -> (words, phrases) of each.
-        encode: N texts -> (N, D) unit vectors.
-        prompt: word or phrase -> the sentence that is encoded in its place.
-    """
-    parsed = parse(list(texts))
-    rows: dict[str, int] = {}
-    words = tuple(_rows(rows, [w.text for w in found]) for found, _ in parsed)
-    phrases = tuple(_rows(rows, [p.text for p in found]) for _, found in parsed)
-    return TextTable(tuple(texts), encode(list(texts)).astype(np.float16),
-                     encode([prompt(text) for text in rows]).astype(np.float16), tuple(rows), words, phrases)
-
-
-def _rows(table: dict[str, int], found: list[str]) -> np.ndarray:
-    return np.array([table.setdefault(text, len(table)) for text in found], dtype=np.int64)
+    words = tuple(numbers(text.word_texts, text.words) for text in features)
+    phrases = tuple(numbers([span.text for span in text.phrase_spans], text.phrases) for text in features)
+    places = tuple(np.array([span.start for span in text.phrase_spans], np.int64) for text in features)
+    vectors = np.frombuffer(b"".join(half for _, half in rows), np.float16).reshape(len(rows), -1)
+    return TextTable(tuple(text.text for text in features), np.stack([text.sentence for text in features]).astype(np.float16),
+                     vectors, tuple(label for label, _ in rows), words, phrases, places)
 
 
 def save_table(path: Path, table: TextTable) -> None:
     """One .npz without pickled objects."""
-    counts = {name: np.array([len(rows) for rows in getattr(table, name)]) for name in ("words", "phrases")}
-    flat = {name: np.concatenate([np.zeros(0, np.int64), *getattr(table, name)]) for name in ("words", "phrases")}
-    np.savez(path, texts=np.array(table.texts), sentences=table.sentences, prompts=table.prompts,
-             prompt_texts=np.array(table.prompt_texts), words=flat["words"], word_counts=counts["words"],
-             phrases=flat["phrases"], phrase_counts=counts["phrases"])
+    rows = {name: getattr(table, name) for name in ("words", "phrases", "places")}
+    flat = {name: np.concatenate([np.zeros(0, np.int64), *parts]) for name, parts in rows.items()}
+    counts = {f"{name}_counts": np.array([len(part) for part in parts], np.int64) for name, parts in rows.items()}
+    np.savez(path, texts=np.array(table.texts), sentences=table.sentences, vectors=table.vectors,
+             labels=np.array(table.labels), **flat, **counts)
 
 
 def load_table(path: Path) -> TextTable:
     """The table that `save_table` wrote."""
     try:
         with np.load(path, allow_pickle=False) as data:
-            words = np.split(data["words"], np.cumsum(data["word_counts"])[:-1])
-            phrases = np.split(data["phrases"], np.cumsum(data["phrase_counts"])[:-1])
-            return TextTable(tuple(map(str, data["texts"])), data["sentences"], data["prompts"],
-                             tuple(map(str, data["prompt_texts"])), tuple(words), tuple(phrases))
+            rows = [tuple(np.split(data[name], np.cumsum(data[f"{name}_counts"])[:-1])) for name in ("words", "phrases", "places")]
+            return TextTable(tuple(map(str, data["texts"])), data["sentences"], data["vectors"], tuple(map(str, data["labels"])), *rows)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
         raise ExplorerError(f"cannot read the text features in {path}: {error}; remove it and encode anew") from error

@@ -12,12 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explorer.config import TrainConfig
+from explorer.config import ModelConfig, TrainConfig
 from explorer.model import phrases as parser
 from explorer.model.batch import TextBatch
+from explorer.model.contextual import token_shares
 from explorer.model.encoder import Encoder
+from explorer.model.hierarchy import unit
 from explorer.model.towers import Tower, load_tower
-from explorer.records import CaptionPair, ExplorerError, TextFeatures, TrainStep
+from explorer.records import CaptionPair, ExplorerError, Phrase, TextFeatures, TrainStep
 from explorer.training.dataset import WHOLE, PairData, batches, positives, random_view
 from explorer.training.objective import from_levels
 from explorer.training.train import BETAS, NAMED, groups, learning_rate, validate
@@ -272,43 +274,67 @@ def _videos(joint: Joint, tower: Tower, data: PixelData, owners: np.ndarray, *, 
     return [joint.hierarchy.encode_video(*_gather(vectors, view)) for view in drawn], chunks
 
 
-def _texts(tower: Tower, texts: Sequence[TextFeatures], config: Any) -> tuple[TextBatch, list[Cached]]:
-    """What `collate_text` makes of a batch, with gradients into the tower; each distinct prompt is encoded once."""
-    prompt = config.prompt.format
-    words = [[prompt(word) for word in text.word_texts[:config.words]] for text in texts]
-    spans = [[prompt(phrase.text) for phrase in text.phrase_spans] for text in texts]
-    learned = config.text_levels == "learned"
-    asked = {text.text: None for text in texts} | ({} if learned else {one: None for row in words + spans for one in row})
-    order = sorted(asked, key=len)                                          # like lengths pad little
-    row_of = {text: row for row, text in enumerate(order)}
+def _texts(tower: Tower, texts: Sequence[TextFeatures], config: ModelConfig) -> tuple[TextBatch, list[Cached]]:
+    """What `collate_text` makes of a batch, with gradients into the tower; each distinct text is encoded once."""
+    spans = [[phrase.text for phrase in text.phrase_spans] for text in texts]
+    words = [list(text.word_texts[:config.words]) for text in texts]
+    if config.text_levels == "prompted":
+        row_of, vectors, chunks = _encoded(tower, [text.text for text in texts],
+                                           [config.prompt.format(one) for row in words + spans for one in row])
+        alone = [[row_of[text.text]] for text in texts]
+        prompts = [[[row_of[config.prompt.format(one)] for one in row] or only for row, only in zip(rows, alone, strict=True)]
+                   for rows in (words, spans)]
+        (word_vectors, word_mask), (span_vectors, span_mask) = (_gather(vectors, rows) for rows in prompts)
+        return TextBatch(_gather(vectors, alone)[0][:, 0], word_vectors, word_mask, span_vectors, span_mask, span_mask.float()), chunks
+    row_of, vectors, chunks = _encoded(tower, [text.text for text in texts], [])
+    sentence = vectors[[row_of[text.text] for text in texts]]
+    outputs, mask, found, more = _tokens(tower, texts)
+    if config.text_levels == "learned":
+        real = mask & (mask.cumsum(dim=1) <= config.words)
+        word_vectors, word_mask = _or_sentence(outputs * real[:, :, None], real, sentence)
+        none = sentence.new_zeros(len(texts), 0)
+        return TextBatch(sentence, word_vectors, word_mask, sentence[:, None][:, :0], none.bool(), none), [*chunks, *more]
+    own = [parser.words(text.text)[:config.words] for text in texts]
+    levels = [_or_sentence(*_spanned(outputs, mask, found, rows), sentence) for rows in (own, [text.phrase_spans for text in texts])]
+    (word_vectors, word_mask), (span_vectors, span_mask) = levels
+    return TextBatch(sentence, word_vectors, word_mask, span_vectors, span_mask, span_mask.float()), [*chunks, *more]
+
+
+def _encoded(tower: Tower, texts: Sequence[str], prompts: Sequence[str]) -> tuple[dict[str, int], Tensor, list[Cached]]:
+    """Each distinct text once: its row, the vectors (U, D), and the chunks they came in."""
+    order = sorted(dict.fromkeys([*texts, *prompts]), key=len)              # like lengths pad little
     size = TEXTS_AT_ONCE.get(tower.device.type, 64)
     chunks = [Cached(lambda part=order[i:i + size]: tower.text_vectors(part)) for i in range(0, len(order), size)]  # type: ignore[misc]
-    vectors = torch.cat([chunk.leaf for chunk in chunks])
-    alone = [[row_of[text.text]] for text in texts]
-    sentence, ones = _gather(vectors, alone)
-    if learned:
-        tokens, mask, more = _tokens(tower, texts, size, config.words)
-        empty = ~mask.any(dim=1)
-        tokens, mask = torch.cat([sentence, tokens], dim=1), torch.cat([empty[:, None], mask], dim=1)
-        none = sentence.new_zeros(len(texts), 0)
-        return TextBatch(sentence[:, 0], tokens, mask, sentence[:, :0], none.bool(), none), [*chunks, *more]
-    word_rows = [[row_of[one] for one in row] or only for row, only in zip(words, alone, strict=True)]
-    span_rows = [[row_of[one] for one in row] or only for row, only in zip(spans, alone, strict=True)]
-    word_vectors, word_mask = _gather(vectors, word_rows)
-    span_vectors, span_mask = _gather(vectors, span_rows)
-    return TextBatch(sentence[:, 0], word_vectors, word_mask, span_vectors, span_mask, span_mask.float()), chunks
+    return {text: row for row, text in enumerate(order)}, torch.cat([chunk.leaf for chunk in chunks]), chunks
 
 
-def _tokens(tower: Tower, texts: Sequence[TextFeatures], size: int, most: int) -> tuple[Tensor, Tensor, list[Cached]]:
-    """Token outputs of a batch, (Q, L, D) and their mask (Q, L), at most `most` words a text."""
+def _tokens(tower: Tower, texts: Sequence[TextFeatures]) -> tuple[Tensor, Tensor, list[Any], list[Cached]]:
+    """Token outputs (Q, L, D) of a batch, their mask (Q, L) and the characters of each real one."""
+    size = TEXTS_AT_ONCE.get(tower.device.type, 64)
     parts = [[text.text for text in texts[i:i + size]] for i in range(0, len(texts), size)]
     with torch.no_grad():
-        masks = [tower.token_vectors(part)[1] for part in parts]
+        known = [tower.token_vectors(part)[1:] for part in parts]
     chunks = [Cached(lambda part=part: tower.token_vectors(part)[0]) for part in parts]      # type: ignore[misc]
-    longest = max(mask.shape[1] for mask in masks)
+    longest = max(mask.shape[1] for mask, _ in known)
     tokens = torch.cat([nn.functional.pad(c.leaf, (0, 0, 0, longest - c.leaf.shape[1])) for c in chunks])
-    mask = torch.cat([nn.functional.pad(mask, (0, longest - mask.shape[1])) for mask in masks])
-    return tokens, mask & (mask.cumsum(dim=1) <= most), chunks
+    masks = torch.cat([nn.functional.pad(mask, (0, longest - mask.shape[1])) for mask, _ in known])
+    return tokens, masks, [row for _, rows in known for row in rows], chunks
+
+
+def _spanned(tokens: Tensor, mask: Tensor, places: Sequence[Any], spans: Sequence[Sequence[Phrase]]) -> tuple[Tensor, Tensor]:
+    """Means of token outputs (Q, L, D) under the spans of each text: (Q, N, D) unit and their mask (Q, N)."""
+    shares = tokens.new_zeros(len(tokens), max(1, *map(len, spans)), tokens.shape[1])
+    for row, (real, at, wanted) in enumerate(zip(mask, places, spans, strict=True)):
+        if wanted:
+            table = torch.from_numpy(token_shares(at, wanted)).to(tokens)
+            shares[row, :len(wanted), real.nonzero().squeeze(1)] = table
+    return unit(shares @ tokens), shares.sum(-1) > 0
+
+
+def _or_sentence(tokens: Tensor, mask: Tensor, sentence: Tensor) -> tuple[Tensor, Tensor]:
+    """The sentence (Q, D) stands in where a text has no word or phrase of its own: one column more, in front."""
+    empty = ~mask.any(dim=1)
+    return torch.cat([sentence[:, None] * empty[:, None, None], tokens], dim=1), torch.cat([empty[:, None], mask], dim=1)
 
 
 def _gather(vectors: Tensor, rows: Sequence[Sequence[int] | np.ndarray]) -> tuple[Tensor, Tensor]:

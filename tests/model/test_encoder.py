@@ -68,6 +68,25 @@ def test_learned_words_are_the_towers_token_outputs(tower: Tower) -> None:
     assert scores["total"].shape == (2, 3) and np.isfinite(scores["total"]).all()
 
 
+def test_words_and_phrases_in_context_are_means_of_the_token_outputs_under_them(tower: Tower) -> None:
+    encoder = Encoder(tower, HCMI(ModelConfig(dim=DIM, text_levels="contextual")), name="tiny-3")
+    found, tokens = encoder.text(TEXT), tower.encode_tokens([TEXT])[0]
+    for rows, spans in ((found.phrases, found.phrase_spans), (found.words, [Phrase(w, TEXT.index(w), TEXT.index(w) + len(w))
+                                                                            for w in found.word_texts])):
+        for row, span in zip(rows, spans, strict=True):
+            under = [vector for vector, (a, b) in zip(tokens.vectors, tokens.spans) if a < span.end and b > span.start]
+            mean = np.mean(under, axis=0)
+            np.testing.assert_allclose(row, mean / np.linalg.norm(mean), atol=1e-5)
+    np.testing.assert_allclose(found.sentence, tower.encode_texts([TEXT])[0], atol=1e-5)
+
+
+def test_what_lies_past_the_towers_length_is_a_text_of_its_own(tower: Tower) -> None:
+    encoder = Encoder(tower, HCMI(ModelConfig(dim=DIM, text_levels="contextual")), name="tiny-4")
+    text = "a dog and " * 40 + "an umbrella"
+    chosen = (Phrase("umbrella", text.index("umbrella"), len(text)),)
+    np.testing.assert_allclose(encoder.text(text, chosen).phrases, tower.encode_texts(["umbrella"]), atol=1e-5)
+
+
 def test_the_untrained_model_ranks_as_the_tower(encoder: Encoder, tower: Tower) -> None:
     frames, mask = features(encoder)
     coarse = encoder.windows(frames, mask)

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from explorer.records import CaptionPair, FrameFeatures, Phrase
+from explorer.records import CaptionPair, FrameFeatures, Phrase, TextFeatures
 from explorer.training.dataset import PairData, batches, centre_view, draw, epoch, merge, pad, pair_data, positives, random_view
 from explorer.training.texts import load_table, save_table, text_table
 from tests.training.synthetic import pairs, text, unit, whole
@@ -110,17 +110,28 @@ def test_nothing_in_common_is_refused() -> None:
         pair_data([CaptionPair("a", "x")], {}, lambda texts: [])
 
 
-def test_a_text_table_keeps_each_prompt_once(tmp_path) -> None:
-    def parse(texts: list[str]) -> list[tuple[list[Phrase], list[Phrase]]]:
-        return [([Phrase(w, t.find(w), t.find(w) + len(w)) for w in t.split()], [Phrase(t, 0, len(t))]) for t in texts]
+def test_a_text_table_keeps_each_vector_once(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    vectors = {name: unit(rng.normal(size=(1, 8)))[0].astype(np.float32) for name in ("red", "blue", "car", "red car", "car, blue car")}
 
-    def encode(texts: list[str]) -> np.ndarray:
-        return unit(np.stack([np.random.default_rng(sum(t.encode())).normal(size=8) for t in texts]))
+    def features(text: str, phrase: str) -> TextFeatures:
+        words = tuple(text.replace(",", "").split())
+        start = text.rindex(phrase)
+        return TextFeatures(text, vectors[text], np.stack([vectors[word] for word in words]), words,
+                            vectors[phrase][None], (Phrase(phrase, start, start + len(phrase)),))
 
-    table = text_table(["red car", "blue car"], parse=parse, encode=encode, prompt="a video of {}".format)
-    assert table.prompt_texts == ("red", "car", "blue", "red car", "blue car")
+    given = [features("red car", "car"), features("car, blue car", "car")]
+    table = text_table(given)
+    assert table.labels == ("red", "car", "blue") and table.vectors.shape == (3, 8)
     save_table(tmp_path / "t.npz", table)
-    for item in (table[1], load_table(tmp_path / "t.npz")[1]):
-        assert item.text == "blue car" and item.word_texts == ("blue", "car")
-        assert np.allclose(item.words[1], encode(["a video of car"])[0], atol=1e-3)
-        assert (item.phrase_spans[0].start, item.phrase_spans[0].end) == (0, 8) and item.phrases.shape == (1, 8)
+    for made in (table, load_table(tmp_path / "t.npz")):
+        for item, wanted in zip(made, given, strict=True):
+            assert (item.text, item.word_texts, item.phrase_spans) == (wanted.text, wanted.word_texts, wanted.phrase_spans)
+            for name in ("sentence", "words", "phrases"):
+                assert np.allclose(getattr(item, name), getattr(wanted, name), atol=1e-3)
+    assert table[1].phrase_spans[0].start == 10                  # the second "car" of the two
+
+
+def test_a_text_without_phrases_has_none_in_the_table() -> None:
+    plain = TextFeatures("go", np.eye(4, dtype=np.float32)[0], np.eye(4, dtype=np.float32)[:2], ("g", "o"), np.zeros((0, 4), np.float32))
+    assert text_table([plain])[0].phrases.shape == (0, 4) and text_table([plain])[0].phrase_spans == ()

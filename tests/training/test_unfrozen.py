@@ -11,14 +11,14 @@ import pytest
 import torch
 from PIL import Image
 
-from explorer import measure
 from explorer.config import ModelConfig, Settings, TrainConfig
-from explorer.learn import keep_unfrozen, learn
+from explorer.model import phrases as parser
 from explorer.model.batch import TextBatch
 from explorer.model.hcmi import HCMI
 from explorer.model.towers import load_tower, split_trained
 from explorer.records import CaptionPair, ExplorerError, FrameSize, TrainStep
-from explorer.service import Explorer
+from explorer.service import Explorer, measure
+from explorer.service.learn import keep_unfrozen, learn
 from explorer.training.objective import from_levels
 from explorer.training.unfrozen import Joint, PixelData, Unfrozen, fit_unfrozen, gradients, own_tower, pixel_data, thaw
 from tests.media.videos import Recipe, coloured
@@ -52,7 +52,7 @@ def finish(steps: Generator[TrainStep, None, Unfrozen]) -> tuple[list[TrainStep]
             return seen, end.value
 
 
-@pytest.mark.parametrize("text_levels", ["prompted", "learned"])
+@pytest.mark.parametrize("text_levels", ["prompted", "contextual", "learned"])
 def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("explorer.training.unfrozen.IMAGES_AT_ONCE", {"cpu": 4})      # several chunks
     monkeypatch.setattr("explorer.training.unfrozen.TEXTS_AT_ONCE", {"cpu": 3})
@@ -79,6 +79,14 @@ def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: 
         if text_levels == "learned":
             tokens = tower.token_vectors([text.text])[0][0]
             words[row, :len(tokens)], word_mask[row, :len(tokens)] = tokens, True
+        elif text_levels == "contextual":
+            tokens, keep, places = tower.token_vectors([text.text])
+            own = [(words, word_mask, parser.words(text.text)), (phrases, phrase_mask, text.phrase_spans)]
+            for out, real, asked in own:
+                for k, span in enumerate(asked):
+                    under = [i for i, (a, b) in enumerate(places[0]) if a < span.end and b > span.start]
+                    out[row, k] = torch.nn.functional.normalize(tokens[0][keep[0]][under].mean(0), dim=0)
+                    real[row, k] = True
         else:
             for out, real, asked in ((words, word_mask, prompts[0]), (phrases, phrase_mask, prompts[1])):
                 for k, prompt in enumerate(asked):
@@ -97,7 +105,7 @@ def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: 
 def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, part: str, tmp_path: Path) -> None:
     data = drawn()
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.shelf.add_tower(name)
+        *_, done = explorer.service.shelf.add_tower(name)
         base = done.summary["checkpoint"]
         before = explorer.encoder(base)
         tower = own_tower(name, device="cpu", weights={})
@@ -108,7 +116,7 @@ def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, pa
         assert seen[-1].losses["loss"] < seen[0].losses["loss"]
         assert outcome.kept and outcome.after["rsum"] > outcome.before["rsum"]
         keep_unfrozen(explorer, outcome, outcome.tensors, name="deep", base=base, data="8 captions")
-        after = explorer.shelf.encoder("deep")
+        after = explorer.service.shelf.encoder("deep")
         plain, digest = split_trained(after.tower_name)
         assert plain == name and len(digest) == 12 and after.tower_name != before.tower_name and after.name != before.name
         pixels = data.frames(0)
@@ -174,7 +182,7 @@ def test_the_command_decodes_trains_and_says_what_it_kept(name: str, tmp_path: P
     captions = library(tmp_path / "videos")
     monkeypatch.setattr(measure, "PIXELS_IN_MEMORY", 0)                  # through a file of the data folder
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.shelf.add_tower(name)
+        *_, done = explorer.service.shelf.add_tower(name)
         base = done.summary["checkpoint"]
         steps = list(learn(explorer, arguments(captions, base)))
         summary = steps[-1].summary
@@ -183,7 +191,7 @@ def test_the_command_decodes_trains_and_says_what_it_kept(name: str, tmp_path: P
         assert summary["kept"] == (summary["after"]["rsum"] > summary["before"]["rsum"])
         assert summary["checkpoint"] == ("mine" if summary["kept"] else base)
         assert any("broken.mp4" in notice for notice in summary["notices"])
-        assert (explorer.shelf.encoder(summary["checkpoint"]).tower_name != name) == summary["kept"]
+        assert (explorer.service.shelf.encoder(summary["checkpoint"]).tower_name != name) == summary["kept"]
         with pytest.raises(ExplorerError, match="--unfreeze trains HCMI"):
             list(learn(explorer, arguments(captions, base, model="hgr")))
 
