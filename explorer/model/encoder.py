@@ -66,9 +66,7 @@ class Encoder:
         words = [found.words[:self.config.words] for found in parsed]
         if self.config.text_levels == "prompted":
             return self._prompted(texts, words, spans)
-        sentences = self._vectors(texts)
-        rows = zip(texts, self.tower.encode_tokens(list(texts)), words, spans)
-        return [self._in_context(text, sentences[text], *row) for text, *row in rows]
+        return [self._in_context(*row) for row in zip(texts, self.tower.encode_tokens(list(texts)), words, spans)]
 
     def _prompted(self, texts: Sequence[str], words: Sequence[Spans], spans: Sequence[Spans]) -> list[TextFeatures]:
         """Words and phrases as texts of their own."""
@@ -77,12 +75,12 @@ class Encoder:
         return [TextFeatures(text, vectors[text], self._rows(vectors, own), tuple(word.text for word in own),
                              self._rows(vectors, chosen), chosen) for text, own, chosen in zip(texts, words, spans)]
 
-    def _in_context(self, text: str, sentence: np.ndarray, output: TowerOutput, words: Spans, spans: Spans) -> TextFeatures:
+    def _in_context(self, text: str, output: TowerOutput, words: Spans, spans: Spans) -> TextFeatures:
         """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens themselves."""
         phrases = self._spanned(output, spans)
         if self.config.text_levels == "learned":
-            return TextFeatures(text, sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans)
-        return TextFeatures(text, sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans)
+            return TextFeatures(text, output.sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans)
+        return TextFeatures(text, output.sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans)
 
     def _spanned(self, output: TowerOutput, spans: Spans) -> np.ndarray:
         """(n, D) means of token outputs; what lies past the tower's length is a text of its own."""

@@ -29,8 +29,9 @@ Spans = list[tuple[int, int]]
 
 @dataclass(frozen=True)
 class TowerOutput:
-    """Token outputs of one text: vectors (W, D) float32 unit, spans W pairs of characters [start, end) of the text."""
+    """One text: sentence (D,), and token outputs (W, D), float32 unit; spans are W pairs of characters [start, end)."""
 
+    sentence: np.ndarray
     vectors: np.ndarray
     spans: tuple[tuple[int, int], ...]
 
@@ -107,17 +108,19 @@ class Tower:
 
     @torch.inference_mode()
     def encode_tokens(self, texts: list[str]) -> list[TowerOutput]:
-        """Token outputs of each text, projected into the embedding space, a word vector each.
+        """Each text as a whole and token by token, projected into the embedding space.
 
         Raises:
             ValueError: this tower does not give token outputs.
         """
-        outputs: list[TowerOutput] = []
-        for i in range(0, len(texts), TEXTS_AT_ONCE):
-            tokens, keep, spans = self.token_vectors(texts[i:i + TEXTS_AT_ONCE])
-            vectors, kept = tokens.cpu().numpy(), keep.cpu().numpy()
-            outputs += [TowerOutput(vectors[j][kept[j]], tuple(spans[j])) for j in range(len(spans))]
-        return outputs
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))     # like lengths pad little
+        outputs: dict[int, TowerOutput] = {}
+        for i in range(0, len(order), TEXTS_AT_ONCE):
+            part = order[i:i + TEXTS_AT_ONCE]
+            sentences, tokens, keep, spans = self.sentence_and_tokens([texts[j] for j in part])
+            whole, vectors, kept = sentences.cpu().numpy(), tokens.cpu().numpy(), keep.cpu().numpy()
+            outputs |= {j: TowerOutput(whole[row], vectors[row][kept[row]], tuple(spans[row])) for row, j in enumerate(part)}
+        return [outputs[j] for j in range(len(texts))]
 
     def image_vectors(self, pixels: np.ndarray) -> Tensor:
         """(N, H, W, 3) uint8 in one forward pass -> (N, D) float32 unit on the device, with a gradient where one is asked for."""
@@ -128,10 +131,14 @@ class Tower:
         return F.normalize(self.model.encode_text(self._tokens(texts)).float(), dim=-1)
 
     def token_vectors(self, texts: list[str]) -> tuple[Tensor, Tensor, list[Spans]]:
-        """Token outputs of Q texts in one forward pass.
+        """Token outputs of Q texts alone, as `sentence_and_tokens`."""
+        return self.sentence_and_tokens(texts)[1:]
+
+    def sentence_and_tokens(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor, list[Spans]]:
+        """Q texts as wholes and token by token; a Hugging Face tower runs once for both.
 
         Returns:
-            (Q, L, D) float32 unit on the device; (Q, L) bool, True where the token belongs to the text's words; for
+            (Q, D) float32 unit, (Q, L, D) float32 unit on the device; (Q, L) bool, True where the token belongs to the text's words; for
             each text the characters [start, end) of each such token.
 
         Raises:
@@ -139,13 +146,14 @@ class Tower:
         """
         text_tower = getattr(self.model, "text", None)
         if hasattr(text_tower, "config"):
-            tokens, keep, spans = self._subwords(texts)
+            sentences, tokens, keep, spans = self._subwords(texts)
         elif hasattr(self.model, "forward_intermediates") and hasattr(text_tower or self.model, "text_projection"):
             from explorer.model.clip import word_outputs
+            sentences = self.text_vectors(texts)
             tokens, keep, spans = word_outputs(self.model, self.tokenizer, texts, device=self.device)
         else:
             raise ValueError(f"tower {self.name} gives no token outputs with spans; use text_levels 'prompted'")
-        return F.normalize(tokens.float(), dim=-1), keep, spans
+        return sentences, F.normalize(tokens.float(), dim=-1), keep, spans
 
     def _tokens(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer([text or " " for text in texts])
@@ -155,16 +163,17 @@ class Tower:
             tokens = tokens[:, :max(used, 1)]
         return tokens.to(self.device)
 
-    def _subwords(self, texts: list[str]) -> tuple[Tensor, Tensor, list[Spans]]:
+    def _subwords(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor, list[Spans]]:
         """Outputs of a Hugging Face text tower, whose tokenizer tells the characters of each token."""
         batch = self.tokenizer.tokenizer([text or " " for text in texts], padding=True, truncation=True, max_length=TOKENS_AT_MOST,
                                          return_offsets_mapping=True, return_special_tokens_mask=True, return_tensors="pt")
         mask = batch["attention_mask"].to(self.device)
-        hidden = self.model.text.transformer(input_ids=batch["input_ids"].to(self.device), attention_mask=mask).last_hidden_state
+        hidden = self.model.text.transformer(input_ids=batch["input_ids"].to(self.device), attention_mask=mask)
+        sentences = F.normalize(self.model.text.proj(self.model.text.pooler(hidden, mask)).float(), dim=-1)
         keep = batch["attention_mask"].bool() & ~batch["special_tokens_mask"].bool()
         spans = [[(a, b) for (a, b), kept in zip(row, real) if kept]
                  for row, real in zip(batch["offset_mapping"].tolist(), keep.tolist())]
-        return self.model.text.proj(hidden), keep.to(self.device), spans
+        return sentences, self.model.text.proj(hidden.last_hidden_state), keep.to(self.device), spans
 
 
 def sha256(path: Path) -> str:

@@ -64,13 +64,15 @@ def rank(asked: Asked, *, library: Library, encoder: Encoder, weights: LevelWeig
     if library.encoder != encoder.name:
         raise ExplorerError(f"the index was made by {library.encoder}, the search runs {encoder.name}; "
                             "index again (kept features make it quick) or switch the model back")
-    ids = retrieve.candidates(library, asked.query, asked.text, weights=weights, k=candidates)
+    encoded = encoder.text_levels([asked.text])
+    vectors = rerank.query_vectors(encoded)
+    ids = retrieve.candidates(library, asked.query, vectors, weights=weights, k=candidates)
     if not len(ids):
         return None
-    batch = rerank.shortlist(asked.text, library.windows(ids), weights=weights, count=shortlist)
+    batch = rerank.shortlist(vectors, library.windows(ids), weights=weights, count=shortlist)
     if not len(batch):
         return None
-    ranked = rerank.score(encoder, asked.text, batch, weights=weights)
+    ranked = rerank.score(encoder, asked.text, batch, weights=weights, encoded=encoded)
     return rerank.exclude(ranked, asked.excluded, reference=calibration.reference if calibration else None)
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from explorer.records import LEVELS, LevelWeights, TextFeatures
-from explorer.search.retrieve import WindowBatch
+from explorer.search.retrieve import QueryVectors, WindowBatch
 
 if TYPE_CHECKING:
     from explorer.records import Phrase
@@ -152,7 +152,7 @@ def _shares(text: TextFeatures, count: int) -> np.ndarray:
 
 
 def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights,
-          levels: Any = None) -> Ranked:
+          levels: Any = None, encoded: Any = None) -> Ranked:
     """Score candidates at all levels.
 
     Args:
@@ -161,47 +161,56 @@ def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: 
         batch: K candidates with their kept features.
         weights: of the levels.
         levels: the model's VideoLevels of the batch where known (another text on the same candidates).
+        encoded: the model's TextLevels of the text where known.
     """
     levels = encoder.levels(batch.features, batch.mask) if levels is None else levels
-    encoded = encoder.text_levels([text])
+    encoded = encoder.text_levels([text]) if encoded is None else encoded
     cosines, curve = grids(text, encoded, levels)
     return Ranked(text=text, encoded=encoded, batch=batch, levels=levels, scores=compare(encoder, encoded, levels)[0], grids=cosines,
                   curve=curve, penalty=np.zeros(len(batch)), weights=weights,
                   labels=row_labels(encoder, text)[0])
 
 
-def estimate(text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights) -> np.ndarray:
-    """The totals (K,) without the model: frames as the tower gave them, and frames in the place of clips.
+def query_vectors(encoded: Any) -> QueryVectors:
+    """One text's TextLevels without their padding, as arrays."""
+    def real(name: str) -> tuple[np.ndarray, np.ndarray]:
+        mask = array(getattr(encoded, f"{name}_mask"))[0]
+        return array(getattr(encoded, f"{name}s"))[0][mask], array(getattr(encoded, f"{name}_weights"))[0][mask]
+
+    return QueryVectors(array(encoded.sentence)[0], *real("phrase"), *real("word"))
+
+
+def estimate(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights) -> np.ndarray:
+    """The totals (K,) without the model's video side: frames as the tower gave them, and frames in the place of clips.
 
     Clustering is nine tenths of the cost of a full score; this one is a product of matrices, and near enough to say which
     windows deserve it (how near: benchmarks/search_speed.py).
     """
-    phrases = [v for v, p in zip(text.phrases, text.phrase_spans or [None] * len(text.phrases)) if p is None or p.weight > 0]
-    rows = [text.sentence, *(phrases or [text.sentence]), *(text.words if len(text.words) else [text.sentence])]
+    rows = np.concatenate([query.sentence[None], query.phrases, query.words])
     frames = batch.features.astype(np.float32)
-    table = (frames.reshape(-1, frames.shape[2]) @ np.stack(rows).T).reshape(*frames.shape[:2], -1)     # (K, F, 1 + P + W)
-    last = 1 + max(len(phrases), 1)
-    count = batch.mask.sum(1)
+    table = (frames.reshape(-1, frames.shape[2]) @ rows.T).reshape(*frames.shape[:2], -1)               # (K, F, 1 + P + W)
+    last, count = 1 + len(query.phrases), batch.mask.sum(1)
     mean = (batch.mask[:, None].astype(np.float32) @ frames)[:, 0]
     video = (table[:, :, 0] * batch.mask).sum(1) / np.maximum(np.linalg.norm(mean, axis=1), 1e-6)
-    shares = _shares(text, last - 1)
-    levels = [video, _max_mean(table[:, :, 1:last], batch.mask, count, shares),
-              _max_mean(table[:, :, last:], batch.mask, count, None)]
+    levels = [video, _max_mean(table[:, :, 1:last], batch.mask, count, query.phrase_weights),
+              _max_mean(table[:, :, last:], batch.mask, count, query.word_weights)]
     return total(np.stack(levels, axis=1), weights)
 
 
-def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np.ndarray | None) -> np.ndarray:
-    """Late interaction (K,) of cosines (K, F, N): tokens by `shares`, or equal, and frames equal."""
+def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np.ndarray) -> np.ndarray:
+    """Late interaction (K,) of cosines (K, F, N): tokens by shares (N,), frames equal; 0 without a token."""
+    if not len(shares):
+        return np.zeros(len(table), table.dtype)
     best_frame = np.where(mask[:, :, None], table, -np.inf).max(1)                   # (K, N)
     best_token = np.where(mask, table.max(2), 0).sum(1) / np.maximum(count, 1)       # (K,)
-    return (best_frame @ (np.full(table.shape[2], 1 / table.shape[2]) if shares is None else shares) + best_token) / 2
+    return (best_frame @ shares + best_token) / 2
 
 
-def shortlist(text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights, count: int) -> WindowBatch:
+def shortlist(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights, count: int) -> WindowBatch:
     """The `count` candidates of the highest estimate, in their old order."""
     if len(batch) <= count:
         return batch
-    rows = np.sort(np.argpartition(-estimate(text, batch, weights=weights), count)[:count])
+    rows = np.sort(np.argpartition(-estimate(query, batch, weights=weights), count)[:count])
     return _rows(batch, rows)
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from explorer.records import LevelWeights, Query, TextFeatures
+from explorer.records import LevelWeights, Query
 
 CANDIDATES = 500                # K: 300 held the whole fine top 10 in every query tried (benchmarks/search_speed.py)
 
@@ -30,6 +30,20 @@ class WindowBatch:
 
     def __len__(self) -> int:
         return len(self.ids)
+
+
+@dataclass(frozen=True)
+class QueryVectors:
+    """A text as the model compares it, its padding gone: sentence (D,), phrases (P, D), words (W, D), float32 unit.
+
+    phrase_weights (P,) and word_weights (W,) are shares of sum 1; a model may find no phrase or no word in a text.
+    """
+
+    sentence: np.ndarray
+    phrases: np.ndarray
+    phrase_weights: np.ndarray
+    words: np.ndarray
+    word_weights: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -77,15 +91,7 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
     return vectors / np.where(norms > 0, norms, 1)
 
 
-def _weighted_mean(vectors: np.ndarray, weights: Sequence[float]) -> np.ndarray:
-    """(N, D) with (N,) weights -> (D,); zeros where there is nothing to average."""
-    shares = np.asarray(weights, np.float32)
-    if len(vectors) == 0 or shares.sum() == 0:
-        return np.zeros(vectors.shape[-1], np.float32)
-    return (shares / shares.sum()) @ vectors
-
-
-def probes(text: TextFeatures, weights: LevelWeights) -> np.ndarray:
+def probes(query: QueryVectors, weights: LevelWeights) -> np.ndarray:
     """Coarse query vectors whose neighbours hold the windows of the highest total.
 
     The first is the total with every maximum taken as a mean: late interaction then is the product of the mean word
@@ -93,19 +99,15 @@ def probes(text: TextFeatures, weights: LevelWeights) -> np.ndarray:
     The second is the sentence alone, for queries whose words and phrases point elsewhere.
 
     Args:
-        text: the query's vectors, (D,), (P, D), (W, D); phrase weights count.
+        query: the text's vectors.
         weights: the level weights of the total.
 
     Returns:
         (2, D) float32 unit vectors.
     """
     video, clip, frame = weights.normalised()
-    phrase_weights = [p.weight for p in text.phrase_spans] or [1.0] * len(text.phrases)
-    phrase = _weighted_mean(text.phrases, phrase_weights[:len(text.phrases)])
-    word = _weighted_mean(text.words, [1.0] * len(text.words))
-    sentence = text.sentence.astype(np.float32)
-    mixed = video * sentence + clip * (phrase if phrase.any() else sentence) + frame * (word if word.any() else sentence)
-    return _unit(np.stack([mixed, sentence]).astype(np.float32))
+    mixed = video * query.sentence + clip * (query.phrase_weights @ query.phrases) + frame * (query.word_weights @ query.words)
+    return _unit(np.stack([mixed if mixed.any() else query.sentence, query.sentence]).astype(np.float32))
 
 
 def _merge(ids: np.ndarray, k: int) -> np.ndarray:
@@ -117,7 +119,7 @@ def _merge(ids: np.ndarray, k: int) -> np.ndarray:
     return merged[np.sort(first_seen)][:k]
 
 
-def candidates(library: Library, query: Query, text: TextFeatures, *, weights: LevelWeights,
+def candidates(library: Library, query: Query, vectors: QueryVectors, *, weights: LevelWeights,
                k: int = CANDIDATES) -> np.ndarray:
     """Ids (at most k,) of the windows to score finely: within the filters, nearest to the query's probes."""
     allowed = library.allowed(query)
@@ -125,5 +127,5 @@ def candidates(library: Library, query: Query, text: TextFeatures, *, weights: L
         return np.zeros(0, np.int64)
     if allowed is not None and len(allowed) <= k:
         return np.asarray(allowed, np.int64)
-    ids, _ = library.nearest(probes(text, weights), k, allowed=allowed)
+    ids, _ = library.nearest(probes(vectors, weights), k, allowed=allowed)
     return _merge(np.asarray(ids, np.int64), k)

@@ -74,6 +74,8 @@ def test_token_outputs_are_subwords_with_their_characters(tower: Tower) -> None:
         batch = tower.tokenizer.tokenizer([text], return_tensors="pt")
         hidden = tower.model.text.proj(tower.model.text.transformer(**batch).last_hidden_state)[0, 1:-1]
     np.testing.assert_allclose(found.vectors, torch.nn.functional.normalize(hidden, dim=-1).numpy(), atol=2e-5)
+    for output, given in ((found, text), (empty, "")):
+        np.testing.assert_allclose(output.sentence, tower.encode_texts([given])[0], atol=2e-5)
 
 
 def test_a_changed_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

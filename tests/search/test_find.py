@@ -84,8 +84,8 @@ def test_the_estimate_is_the_score_where_every_frame_is_its_own_clip(tmp_path: P
     asked, batch = ask(encoder, parse("dog sky")), all_windows(library)
     full = rerank.score(encoder, asked.text, batch, weights=EQUAL)
     if full.grids.clip_mask.sum() == 4:
-        np.testing.assert_allclose(rerank.estimate(asked.text, batch, weights=EQUAL), full.totals, atol=1e-3)
-    np.testing.assert_allclose(rerank.estimate(asked.text, batch, weights=LevelWeights(1, 0, 1)),
+        np.testing.assert_allclose(rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=EQUAL), full.totals, atol=1e-3)
+    np.testing.assert_allclose(rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=LevelWeights(1, 0, 1)),
                                rerank.total(full.scores, LevelWeights(1, 0, 1)), atol=1e-3)
 
 
