@@ -25,7 +25,7 @@ from explorer.model.hcmi import HCMI
 from explorer.records import LevelWeights
 from explorer.training.dataset import PairData
 from explorer.training.evaluate import DIRECTIONS, evaluate
-from explorer.training.slideshow import compose, frame_features
+from explorer.training.level_weights import shows_of
 from explorer.training.train import fit
 
 VIDEO, CLIP, FRAME = LevelWeights(1, 0, 0), LevelWeights(1, 1, 0), LevelWeights(1, 1, 1)
@@ -34,47 +34,38 @@ PLAIN: dict[str, Any] = {"denoise": False, "margin_weight": 0.0}
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: what the model has, what the losses have; `learned` takes words as token outputs."""
+    """One line of the table: what the model has, what the losses have."""
 
     name: str
     model: dict[str, Any]
     train: dict[str, Any]
-    learned: bool = False
+
+    @property
+    def text_levels(self) -> str:
+        return self.model.get("text_levels", "contextual")
 
 
-FULL: dict[str, Any] = {"adapter": 256, "frame_layers": 1, "learned_merge": True, "token_weights": True, "level_weights": FRAME}
+FULL: dict[str, Any] = {"text_levels": "contextual", "adapter": 256, "frame_layers": 1, "learned_merge": True, "token_weights": True,
+                        "level_weights": FRAME}
+VIDEO_ONLY = {**FULL, "token_weights": False, "learned_merge": False, "level_weights": VIDEO}
 ROWS = (
-    Row("mean pool, adapted", {"adapter": 256, "level_weights": VIDEO}, PLAIN),
-    Row("+ frame self-attention", {"adapter": 256, "frame_layers": 1, "level_weights": VIDEO}, PLAIN),
+    Row("mean pool, adapted", {**VIDEO_ONLY, "frame_layers": 0}, PLAIN),
+    Row("+ frame self-attention", VIDEO_ONLY, PLAIN),
     Row("+ clip-phrase level", {**FULL, "token_weights": False, "level_weights": CLIP}, PLAIN),
     Row("+ frame-word level", {**FULL, "token_weights": False}, PLAIN),
     Row("+ learned token weights", FULL, PLAIN),
     Row("+ label denoising", FULL, {"denoise": True, "margin_weight": 0.0}),
     Row("+ marginal samples (all)", FULL, {}),
     Row("all, aggregator attention", {**FULL, "aggregator": "attention"}, {}),
-    Row("all, learned text levels", {**FULL, "text_levels": "learned"}, {}, learned=True),
+    Row("all, text levels prompted", {**FULL, "text_levels": "prompted"}, {}),
+    Row("all, text levels learned", {**FULL, "text_levels": "learned"}, {}),
 )
 
 
-def shows_of(data: PairData, *, count: int, seed: int) -> PairData:
-    """Slide-shows of four photos; each show's texts are the first captions of its photos."""
-    photos = np.concatenate(data.frames)
-    first = [int(np.argmax(data.owners == video)) for video in range(len(data.files))]
-    made = compose(len(photos), shows=count, seed=seed)
-    numbers = np.array([first[photo] for show in made for photo in show.photos])
-    picked = data.take(numbers).texts
-    return PairData(tuple(f"show {i}" for i in range(count)), np.tile([0.0, np.inf], (count, 1)),
-                    tuple(frame_features(show, photos, noise=0.2, seed=i) for i, show in enumerate(made)), picked,
-                    np.repeat(np.arange(count), 4))
-
-
-def with_tokens(encoder: Encoder, data: PairData) -> PairData:
-    """The same pairs with the text tower's token outputs as words, for learned text levels."""
-    texts = [data.texts[i] for i in range(len(data))]
-    tokens = encoder.tower.encode_tokens([text.text for text in texts])
-    words = [replace(text, words=t.vectors.astype(np.float16), word_texts=tuple(text.text[a:b] for a, b in t.spans))
-             for text, t in zip(texts, tokens, strict=True)]
-    return replace(data, texts=words)
+def read_by(encoder: Encoder, text_levels: str) -> Encoder:
+    """The same tower with words and phrases made in another way."""
+    return Encoder(encoder.tower, HCMI(ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt, text_levels=text_levels, heads=8)),
+                   name=text_levels)
 
 
 def train_row(row: Row, dim: int, sets: dict[str, PairData], config: TrainConfig, *, seed: int) -> dict[str, Any]:
@@ -109,18 +100,25 @@ def main() -> int:
     parser.add_argument("--shows", action="store_true")
     chosen = parser.parse_args()
     encoder, started = open_encoder(chosen.checkpoint), time.monotonic()
+    config = TrainConfig(epochs=chosen.epochs, batch_size=128, lr=chosen.lr)
+    return report(encoder, chosen, config, until=started + 60 * chosen.minutes)
+
+
+def sets_of(encoder: Encoder, chosen: argparse.Namespace) -> dict[str, PairData]:
+    """Train, val and test pairs as the encoder reads them."""
     limits = {"train": chosen.train, "val": 250, "test": chosen.test}
     sets = {split: photo_pairs(encoder, chosen.flickr8k, split, cache=chosen.cache, limit=n) for split, n in limits.items()}
-    if chosen.shows:
-        sets = {split: shows_of(data, count=max(100, len(data.files) // 2), seed=1) for split, data in sets.items()}
-    config = TrainConfig(epochs=chosen.epochs, batch_size=128, lr=chosen.lr)
-    return report(encoder, sets, config, seeds=chosen.seeds, until=started + 60 * chosen.minutes)
+    if not chosen.shows:
+        return sets
+    return {split: shows_of(data, slides=4, count=max(100, len(data.files) // 2), seed=1) for split, data in sets.items()}
 
 
-def report(encoder: Encoder, sets: dict[str, PairData], config: TrainConfig, *, seeds: int, until: float) -> int:
+def report(encoder: Encoder, chosen: argparse.Namespace, config: TrainConfig, *, until: float) -> int:
     """Print the table row by row."""
     print("| model | t2v R@1 | R@5 | R@10 | v2t R@1 | R@5 | R@10 |\n|---|---|---|---|---|---|---|")
-    untrained = [evaluate(HCMI(ModelConfig(dim=encoder.dim, level_weights=FRAME)), sets["test"])]
+    sets = {levels: sets_of(read_by(encoder, levels), chosen) for levels in dict.fromkeys(row.text_levels for row in ROWS)}
+    base = HCMI(ModelConfig(dim=encoder.dim, text_levels="contextual", level_weights=FRAME))
+    untrained = [evaluate(base, sets["contextual"]["test"])]
     print(line("tower alone, mean pool", untrained, "mean_pool"))
     print(line("untrained, three levels", untrained), flush=True)
     skipped = []
@@ -128,8 +126,7 @@ def report(encoder: Encoder, sets: dict[str, PairData], config: TrainConfig, *, 
         if time.monotonic() > until:
             skipped.append(row.name)
             continue
-        own = {split: with_tokens(encoder, data) for split, data in sets.items()} if row.learned else sets
-        results = [train_row(row, encoder.dim, own, config, seed=seed) for seed in range(seeds)]
+        results = [train_row(row, encoder.dim, sets[row.text_levels], config, seed=seed) for seed in range(chosen.seeds)]
         print(line(row.name, results), flush=True)
     if skipped:
         print(f"\nleft out, the time was up: {', '.join(skipped)}")

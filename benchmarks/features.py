@@ -27,9 +27,14 @@ def open_encoder(checkpoint: str, data_dir: Path | None = None) -> Encoder:
 
 
 def stem_of(encoder: Encoder) -> str:
-    """A file name for the tower and how it reads text: what features depend on; hierarchies on it share them."""
+    """A file name for the tower and its weights: what frame features depend on."""
+    return re.sub(r"[^\w.-]+", "-", encoder.tower.name).strip("-")
+
+
+def reading_of(encoder: Encoder) -> str:
+    """A file name for how the encoder reads text."""
     config = encoder.config
-    return re.sub(r"[^\w.-]+", "-", f"{encoder.tower.name} {config.text_levels} {config.prompt}").strip("-")
+    return re.sub(r"[^\w.-]+", "-", f"{config.text_levels} {config.prompt} texts").strip("-")
 
 
 def kept(path: Path, make: Callable[[], dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
@@ -54,19 +59,19 @@ def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limi
     pairs = read_flickr8k(folder, split).pairs
     every = list(dict.fromkeys(pair.file for pair in pairs))
     wanted = min(limit or len(every), len(every))
-    names = every[:_cached(cache, f"{stem_of(encoder)}-{split}", wanted)]
+    names = every[:_cached(cache, f"{stem_of(encoder)}-{split}", reading_of(encoder), wanted)]
     stem, kinds = f"{stem_of(encoder)}-{split}-{len(names)}", set(names)
     paths = [folder / "images" / name for name in names]
     vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, paths)})["vectors"]
     features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
     return first_videos(pair_data([pair for pair in pairs if pair.file in kinds], features,
-                                  lambda found: texts(encoder, found, cache / f"{stem}-texts.npz")), wanted)
+                                  lambda found: texts(encoder, found, cache / f"{stem}-{reading_of(encoder)}.npz")), wanted)
 
 
-def _cached(cache: Path, stem: str, wanted: int) -> int:
+def _cached(cache: Path, stem: str, reading: str, wanted: int) -> int:
     """How many photos the smallest cached set that is large enough holds; `wanted` where there is none."""
-    form = re.compile(re.escape(stem) + r"-(\d+)-texts\.npz")
-    found = [form.fullmatch(path.name) for path in cache.glob(f"{stem}-*-texts.npz")]
+    form = re.compile(re.escape(stem) + r"-(\d+)-" + re.escape(reading) + r"\.npz")
+    found = [form.fullmatch(path.name) for path in cache.glob(f"{stem}-*-{reading}.npz")]
     return min((int(one[1]) for one in found if one and int(one[1]) >= wanted), default=wanted)
 
 
@@ -106,7 +111,7 @@ def clips_with_times(encoder: Encoder, folder: Path, *, cache: Path, fps: float 
     arrays = kept(cache / f"{stem}.npz", lambda: _clips(encoder, found, fps))
     features = {file: FrameFeatures(arrays[f"times/{file}"], arrays[f"vectors/{file}"]) for file in found}
     pairs = [CaptionPair(file, caption) for file, captions in by_file.items() if file in found for caption in captions]
-    data = pair_data(pairs, features, lambda captions: texts(encoder, captions, cache / f"{stem}-{most}-texts.npz"))
+    data = pair_data(pairs, features, lambda captions: texts(encoder, captions, cache / f"{stem}-{most}-{reading_of(encoder)}.npz"))
     return data, [features[f].times for f in data.files], [float(arrays[f"duration/{f}"]) for f in data.files]
 
 

@@ -13,7 +13,6 @@ import argparse
 import copy
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
@@ -26,18 +25,14 @@ from benchmarks.features import clip_pairs, open_encoder, photo_pairs
 from explorer.config import ModelConfig, TrainConfig
 from explorer.model.checkpoint import describe, save
 from explorer.model.hcmi import HCMI
-from explorer.records import LEVELS, LevelWeights
 from explorer.training.dataset import PairData, merge
 from explorer.training.evaluate import DIRECTIONS, SCORES, as_json, level_scores, measure, rsum
 from explorer.training.finetune import interpolate
-from explorer.training.slideshow import compose, frame_features
+from explorer.training.level_weights import SLIDES, choose_weights, held_sets, shows_of
 from explorer.training.train import fit
 
-SLIDES = (1, 2, 4)                         # photos a composed video
 COARSE = ("adapters.video", "adapters.sentence")
 RATIOS = (0.0, 0.3, 1.0)                   # of the trained coarse residuals that is kept
-STEP = 0.1                                 # of the level weights tried
-NOISE = 0.3                                # length of the random step of each frame
 CHOICES: dict[str, Any] = {"adapter": 256, "token_weights": True}
 
 
@@ -51,43 +46,16 @@ class Chosen:
     seed: int
 
 
-def shows_of(data: PairData, *, slides: int, count: int, seed: int) -> PairData:
-    """Composed videos of `slides` photos (videos of one frame), each searched by one caption of each of its photos."""
-    photos, rng = np.concatenate(data.frames), np.random.default_rng([seed, slides])
-    captions = [np.flatnonzero(data.owners == video) for video in range(len(data.files))]
-    made = compose(len(photos), shows=count, slides=slides, seed=seed * 10 + slides)
-    numbers = np.array([int(rng.choice(captions[photo])) for show in made for photo in show.photos])
-    return PairData(tuple(f"{slides} photos, {i}" for i in range(count)), np.tile([0.0, np.inf], (count, 1)),
-                    tuple(frame_features(show, photos, noise=NOISE, seed=i) for i, show in enumerate(made)),
-                    data.take(numbers).texts, np.repeat(np.arange(count), slides))
-
-
 def training_set(data: PairData, *, seed: int) -> PairData:
     """Stills and slide-shows as one set, with about as many captions of each kind."""
-    return reduce(merge, [shows_of(data, slides=n, count=int(len(data.files) * 2.5) // n, seed=seed) for n in SLIDES])
-
-
-def weightings() -> Iterator[LevelWeights]:
-    """Every mix of the three levels in steps of STEP."""
-    count = round(1 / STEP)
-    for video in range(count + 1):
-        for clip in range(count + 1 - video):
-            yield LevelWeights(video / count, clip / count, (count - video - clip) / count)
-
-
-def mixed(scores: dict[str, np.ndarray], weights: LevelWeights) -> dict[str, np.ndarray]:
-    return {"total": sum(w * scores[name] for name, w in zip(LEVELS, weights.normalised(), strict=True))}
+    return reduce(merge, [shows_of(data, slides=n, count=int(len(data.files) * 2.5) // n, seed=seed)
+                          for n in (1, *SLIDES)])
 
 
 def choose(start: HCMI, end: HCMI, held: list[PairData], *, seed: int) -> Chosen:
     """The share of the coarse residuals and the level weights with the best total on the held-out sets."""
-    found: list[tuple[float, float, LevelWeights]] = []
-    for ratio in RATIOS:
-        scores = [level_scores(with_ratio(start, end, ratio), data) for data in held]
-        for weights in weightings():
-            score = sum(rsum(measure(mixed(s, weights), data)) for s, data in zip(scores, held, strict=True))
-            found.append((score, ratio, weights))
-    score, ratio, weights = max(found, key=lambda one: one[0])
+    found = [(*choose_weights(with_ratio(start, end, ratio), held), ratio) for ratio in RATIOS]
+    score, weights, ratio = max(found, key=lambda one: one[0])
     model = with_ratio(start, end, ratio)
     model.config = replace(model.config, level_weights=weights)
     return Chosen(model, ratio, score, seed)
@@ -101,9 +69,9 @@ def with_ratio(start: HCMI, end: HCMI, ratio: float) -> HCMI:
     return model.eval()
 
 
-def train(dim: int, prompt: str, data: PairData, held: list[PairData], config: TrainConfig) -> Chosen:
+def train(base: ModelConfig, data: PairData, held: list[PairData], config: TrainConfig) -> Chosen:
     torch.manual_seed(config.seed)
-    start = HCMI(ModelConfig(dim=dim, prompt=prompt, **CHOICES))
+    start = HCMI(replace(base, **CHOICES))
     end = copy.deepcopy(start)
     for _ in fit(end, training_set(data, seed=config.seed), config):
         pass
@@ -152,20 +120,20 @@ def main() -> int:
     encoder, started = open_encoder(given.checkpoint), time.monotonic()
     data = {split: photo_pairs(encoder, given.flickr8k, split, cache=given.cache, limit=limit)
             for split, limit in (("train", given.train), ("val", 0), ("test", 0))}
-    held = [data["val"].take(np.arange(0, len(data["val"]), 2)),
-            *(shows_of(data["val"], slides=n, count=len(data["val"].files) // 2, seed=100) for n in SLIDES[1:])]
+    held = held_sets(data["val"])
     config = TrainConfig(epochs=given.epochs, batch_size=128, lr=given.lr, denoise=False, margin_weight=0.0)
-    untrained = HCMI(ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt))
+    base = ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt, text_levels=encoder.config.text_levels)
+    untrained = HCMI(base)
     chosen = []
     for seed in range(given.seeds):
-        chosen.append(train(encoder.dim, encoder.config.prompt, data["train"], held, replace(config, seed=seed)))
+        chosen.append(train(base, data["train"], held, replace(config, seed=seed)))
         one = chosen[-1]
         print(f"seed {seed}: val {one.score:.1f}, coarse ratio {one.ratio:g}, levels {one.model.config.level_weights}, "
               f"{time.monotonic() - started:.0f} s", flush=True)
     clips = clip_pairs(encoder, given.clips, cache=given.cache, most=5)
     sets = {"Flickr8k test, stills": data["test"], "the clips": clips,
             **{f"Flickr8k test, slide-shows of {n}": shows_of(data["test"], slides=n, count=500, seed=200)
-               for n in SLIDES[1:]}}
+               for n in SLIDES}}
     reached = [report(name, part, untrained, chosen) for name, part in sets.items()]
     before = sum(rsum(measure(level_scores(untrained, part), part)) for part in held)
     best = max(chosen, key=lambda one: one.score)

@@ -29,7 +29,7 @@ class StarterConfig:
     head_batch: int = 512
     dropout: float = 0.3
     epochs: int = 6               # of the towers alone
-    level_epochs: int = 6         # of towers and hierarchy together
+    level_epochs: int = 4         # of towers and hierarchy together
     batch: int = 256
     lr: float = 2e-4              # late image layers
     text_lr: float = 1e-4         # upper text layers

@@ -22,11 +22,14 @@ def test_the_first_videos_keep_their_own_texts() -> None:
     assert features.first_videos(data, 6) is data
 
 
-def test_the_cache_is_named_after_tower_and_prompt_and_not_after_the_hierarchy() -> None:
+def test_the_cache_is_named_after_tower_and_reading_and_not_after_the_hierarchy() -> None:
     one = SimpleNamespace(tower=SimpleNamespace(name="starter:abc"), config=ModelConfig(), name="x-1")
     other = SimpleNamespace(tower=one.tower, config=replace(one.config, adapter=8), name="y-2")
     prompted = SimpleNamespace(tower=one.tower, config=ModelConfig(prompt="a video of {}"), name="x-1")
-    assert features.stem_of(one) == features.stem_of(other) != features.stem_of(prompted)
+    in_context = SimpleNamespace(tower=one.tower, config=ModelConfig(text_levels="contextual"), name="x-1")
+    assert features.stem_of(one) == features.stem_of(other) == features.stem_of(in_context)
+    assert features.reading_of(one) == features.reading_of(other)
+    assert len({features.reading_of(encoder) for encoder in (one, prompted, in_context)}) == 3
 
 
 def test_a_smaller_set_comes_out_of_the_larger_kept_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
