@@ -148,7 +148,7 @@ def _described(folder: Path) -> dict[str, Any]:
 
 
 def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], float] | None = None) -> list[Path]:
-    """Remove all but the `keep` newest checkpoints of a folder and the best one; returns what was removed.
+    """Remove all but the `keep` newest checkpoints of a folder, the best one and those whose towers these use; returns what went.
 
     Args:
         keep: at least 1, counted by "created".
@@ -163,6 +163,8 @@ def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], floa
     kept = {item["folder"] for item in ordered[:keep]}
     if score is not None and ordered:
         kept.add(max(ordered, key=score)["folder"])
+    towers = {item.get("tower_of") for item in ordered if item["folder"] in kept}
+    kept |= {item["folder"] for item in ordered if item["name"] in towers}
     removed = [Path(item["folder"]) for item in ordered if item["folder"] not in kept]
     for folder in removed:
         (folder / MANIFEST).unlink()                 # first: without it the rest is no checkpoint

@@ -277,6 +277,12 @@ def test_prune_keeps_the_newest_two_and_the_best(tmp_path: Path) -> None:
         prune(tmp_path, keep=0)
 
 
+def test_prune_keeps_the_tower_that_a_kept_model_stands_on(tmp_path: Path) -> None:
+    for i, about in enumerate([{}, {}, {"tower_of": "step-0"}]):
+        save(tmp_path / f"step-{i}", trained(), {"tower": "starter", **about})
+    assert [path.name for path in prune(tmp_path, keep=1)] == ["step-1"]
+
+
 def test_nothing_is_unpickled() -> None:
     for module in (checkpoint, files):
         source = Path(module.__file__ or "").read_text("utf-8")
