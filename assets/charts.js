@@ -24,7 +24,17 @@
 
   const dark = () => document.body.classList.contains("dark");
 
-  const dress = (figure) => {
+  const TIGHT = 27, SNUG = 74;   // px of a column below which its numbers, or its start and end, no longer fit
+
+  const fit = (trace, layout, width) => {
+    const columns = trace.z[0].length, column = (width - layout.margin.l - layout.margin.r) / columns, axis = {...layout.xaxis};
+    if (column < SNUG) axis.ticktext = axis.ticktext.map((text) => text.split("–")[0]);
+    if (column < TIGHT) Object.assign(axis, {tickvals: axis.tickvals.filter((_, i) => i % 2 === 0), ticktext: axis.ticktext.filter((_, i) => i % 2 === 0)});
+    if (column < TIGHT) trace.texttemplate = "";
+    layout.xaxis = axis;
+  };
+
+  const dress = (figure, width) => {
     const night = dark(), ink = night ? "#c9d3e3" : "#39455a", faint = night ? "#2b3648" : "#e3e8f0";
     const data = figure.data.map((trace) => {
       const made = {...trace};
@@ -42,6 +52,7 @@
     const axis = (own) => ({gridcolor: faint, zeroline: false, linecolor: faint, tickfont: {size: 11}, ...own});
     const layout = {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: ink, size: 12, family: "system-ui, sans-serif"}, ...figure.layout};
     for (const name of ["xaxis", "yaxis", "yaxis2"]) if (layout[name]) layout[name] = axis(layout[name]);
+    data.filter((t) => t.type === "heatmap").forEach((t) => fit(t, layout, width));
     if (data.some((t) => t.type === "heatmap")) for (const name of ["xaxis", "yaxis"]) layout[name].showgrid = false;
     layout.hoverlabel = {bgcolor: night ? "#0e1420" : "#ffffff", bordercolor: faint, font: {color: ink, size: 12}};
     return {data, layout};
@@ -52,7 +63,7 @@
     drawn.delete(box);
     if (!figure) return;
     const paint = async () => {
-      const Plotly = await plotly(), {data, layout} = dress(figure);
+      const Plotly = await plotly(), {data, layout} = dress(figure, box.clientWidth);
       await Plotly.react(box, data, layout, {displayModeBar: false, responsive: true});
     };
     drawn.set(box, paint);
@@ -80,7 +91,7 @@
   /* ---- the explanation: phrase x clip, word x frame of the chosen clip, score over the file */
   HX.charts = (element, trigger, props, watch) => {
     const part = (name) => element.querySelector(`.hx-${name}`);
-    let value = {}, picked = null;
+    let value = {}, picked = null, drawnFrom = "";
 
     const clipFrames = (number) => (value.clips || []).find((clip) => clip.clip === number)?.frames || [];
     const fade = (number) => {
@@ -91,7 +102,7 @@
       window.Plotly.relayout(part("strip"), {shapes});
     };
     const ask = ([start, end, text, kind]) => {
-      picked = {kind, time: start, phrase: kind === "clip" ? text : "", word: kind === "frame" ? text : "", id: value.id};
+      picked = {kind, time: (start + end) / 2, phrase: kind === "clip" ? text : "", word: kind === "frame" ? text : "", id: value.id};
       const where = kind === "clip" ? `The clip at ${HX.clock(start)}–${HX.clock(end)} for` : `The frame at ${HX.clock(start)} for`;
       const box = part("ask");
       box.hidden = false;
@@ -108,11 +119,23 @@
       const words = phrase.map(({word, weight}) => HX.make("span", {style: `opacity:${0.35 + 0.65 * Math.min(1, weight)}`, title: `weight ${weight}`}, word));
       return HX.make("p", {title: "A phrase the model made itself, by the words it is made of"}, `learned ${i + 1}: `, ...words);
     }));
+    const head = (name, figure) => {
+      const {title, told, empty} = value.heads?.[name] || {}, block = part(`${name}-block`);
+      block.hidden = !figure && !empty;
+      if (title) Object.assign(block.querySelector("h4"), {textContent: title, title: told});
+      block.querySelector(".hx-none").hidden = !empty;
+      block.querySelector(".hx-none").textContent = empty || "";
+    };
     const show = async () => {
+      const told = JSON.stringify(props.value || {});
+      if (told === drawnFrom) return;              // the same evidence again, after a thumb: what was picked stays picked
+      drawnFrom = told;
       value = props.value || {};
       element.classList.toggle("hx-empty", !value.id);
       part("ask").hidden = true;
-      ["heat", "words", "file"].forEach((name, i) => { part(`${name}-block`).hidden = ![value.heatmap, value.strip, value.curve][i]; });
+      head("heat", value.heatmap);
+      head("words", value.strip);
+      part("file-block").hidden = !value.curve;
       part("problem").hidden = Boolean(window.Plotly) || !value.id;
       part("problem").textContent = "Drawing…";
       try {
@@ -143,16 +166,21 @@
   /* ---- one figure alone: the role graph, the loss curve */
   HX.figure = (element, trigger, props, watch) => {
     const box = element.querySelector(".hx-figure"), note = element.querySelector(".hx-note");
+    const fold = element.querySelector("details");
     const show = () => {
       const value = props.value || {};
+      if (fold?.open && !value.figure && !value.note) return trigger("open", {});    // another moment was chosen while it is unfolded
       note.textContent = value.note || "";
       note.hidden = !value.note;
-      draw(box, value.figure, (point) => point.customdata?.[0] != null && HX.jump(point.customdata[0])).catch((error) => {
+      draw(box, value.figure, (point) => {
+        const time = point.customdata?.[0];
+        if (time != null && value.id) HX.play(value.id, time, time);
+      }).catch((error) => {
         note.hidden = false;
         note.textContent = `The chart cannot be drawn: ${error.message}`;
       });
     };
-    element.querySelector("details")?.addEventListener("toggle", (event) => event.target.open && trigger("open", {}));
+    fold?.addEventListener("toggle", (event) => event.target.open && trigger("open", {}));
     watch("value", show);
     show();
   };

@@ -83,7 +83,10 @@
       element.classList.toggle("hx-empty", !value.id);
       element.querySelector(".hx-title").textContent = value.title || "";
       element.querySelector(".hx-title").title = value.path || "";
+      element.querySelectorAll("[data-act=good], [data-act=bad]").forEach((thumb) =>
+        thumb.setAttribute("aria-pressed", String(thumb.dataset.act === value.judged)));
       const other = value.id !== now.id || Math.abs(value.start - now.start) > 0.01;
+      if (!value.id) { video.pause(); Object.assign(now, {id: "", wanted: now.wanted + 1}); }
       if (value.id && value.load && other)
         HX.play(value.id, value.start, value.end, false);
     };
@@ -103,6 +106,20 @@
   };
   HX.blink = (node) => { node.classList.add("hx-done"); setTimeout(() => node.classList.remove("hx-done"), 1200); };
 
+  /* ---- the head of the page: what was put away stays away while this tab is open */
+  HX.header = (element, trigger, props, watch) => {
+    const away = () => JSON.parse(sessionStorage.getItem("hx-away") || "[]");
+    const show = () => element.querySelectorAll("[data-news]").forEach((note) => { note.hidden = away().includes(note.dataset.news); });
+    element.addEventListener("click", (event) => {
+      if (!event.target.closest("[data-dismiss]")) return;
+      const text = event.target.closest("[data-news]").dataset.news;
+      sessionStorage.setItem("hx-away", JSON.stringify([...away(), text]));
+      show();
+    });
+    watch("value", () => setTimeout(show));
+    show();
+  };
+
   /* ---- keyboard */
   const step = (seconds) => { const v = HX.video(); if (v) { v.pause(); v.currentTime = Math.max(0, v.currentTime + seconds); } };
   const toggle = () => { const v = HX.video(); if (v) v.paused ? v.play().catch(() => {}) : v.pause(); };
@@ -110,20 +127,27 @@
 
   const turn = (by) => {
     const all = visibleAll(".hx-card, .hx-moment");
-    const at = all.findIndex((n) => n.dataset.id === now.id && Math.abs(Number(n.dataset.start) - now.start) < 0.01);
+    const here = (n) => n.dataset.id === now.id && Math.abs(Number(n.dataset.start) - now.start) < 0.01;
+    const own = all.findIndex((n) => here(n) && n.closest(".hx-chosen")), at = own >= 0 ? own : all.findIndex(here);
     const next = all[Math.min(all.length - 1, Math.max(0, at + by))];
-    if (next) next.click();
+    if (next) { next.click(); next.scrollIntoView({block: "nearest"}); }
+  };
+
+  const beyond = (from, cards, down) => {          // the nearest card above or below, in the same column where there is one
+    const own = from.getBoundingClientRect();
+    const cost = (card) => {
+      const box = card.getBoundingClientRect(), way = (box.top - own.top) * down;
+      return way > 4 ? way + (Math.abs(box.left - own.left) > own.width / 2 ? 1e6 : 0) : Infinity;
+    };
+    const best = cards.reduce((one, other) => cost(other) < cost(one) ? other : one);
+    return cost(best) < Infinity ? best : from;
   };
 
   const move = (right, down) => {
-    const cards = visibleAll(".hx-card"), at = cards.indexOf(document.activeElement.closest?.(".hx-card"));
+    const cards = visibleAll(".hx-card"), from = document.activeElement.closest?.(".hx-card"), at = cards.indexOf(from);
     if (!cards.length) return;
-    let next = Math.max(0, at) + (at < 0 ? 0 : right);
-    if (down && at >= 0) {
-      const top = cards[0].offsetTop, columns = Math.max(1, cards.filter((c) => c.offsetTop === top).length);
-      next = at + down * columns;
-    }
-    const card = cards[Math.min(cards.length - 1, Math.max(0, next))];
+    const beside = cards[Math.min(cards.length - 1, Math.max(0, at + right))];
+    const card = at < 0 ? cards[0] : down ? beyond(from, cards, down) : beside;
     card.focus();
     card.scrollIntoView({block: "nearest"});
   };
@@ -147,6 +171,8 @@
     const target = event.target, typing = target.closest?.(OWN);
     if (typing) {
       if (event.key === "Escape") target.blur();
+      const single = target === HX.box() && !target.value.includes("\n");
+      if (event.key === "ArrowDown" && single && visibleAll(".hx-card").length) { event.preventDefault(); move(0, 0); }
       return;
     }
     const card = target.closest?.(".hx-card");

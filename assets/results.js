@@ -52,9 +52,12 @@
     element.addEventListener("click", (event) => {
       const example = event.target.closest("[data-example]");
       if (example) return trigger("example", {text: example.dataset.example});
+      const undo = event.target.closest(".hx-undo");
+      if (undo) return trigger("undo", HX.moment(undo));
       const node = event.target.closest(".hx-moment, .hx-card");
       if (!node) return;
       const place = HX.moment(node);
+      place.second = node.closest(".hx-column")?.dataset.second === "true";
       choose(element, node);
       document.querySelector(".hx-side")?.scrollTo({top: 0});
       if (window.innerWidth <= 760) document.getElementById("hx-player")?.scrollIntoView({block: "center"});

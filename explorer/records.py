@@ -197,6 +197,8 @@ class Hit:
     in_order: bool | None = None               # phrases met in the order the query asks; None: it asks for none
     first: int = 0                             # first kept frame of the window, for the hover preview
     count: int = 0                             # kept frames of the window; 0 where unknown
+    judged: bool | None = None                 # the person called it right or wrong for these words; None: not judged
+    judged_by: str = ""                        # what they judged: video, clip or frame
 
 
 @dataclass(frozen=True)
@@ -210,6 +212,7 @@ class SearchResult:
     reason: str = ""                           # why not confident, or why empty, in one sentence
     seconds: float = 0.0
     checkpoint: str = ""
+    reads: tuple[str, str] = ("phrases", "words")   # what the middle and the fine level compare; HGR's: actions, entities
 
 
 @dataclass(frozen=True)
@@ -231,6 +234,7 @@ class Explanation:
     curve_times: np.ndarray
     curve: np.ndarray
     learned_phrases: tuple[tuple[tuple[str, float], ...], ...] = ()   # each learned phrase as (word, weight)
+    reads: tuple[str, str] = ("phrases", "words")                     # what its rows are; HGR's: actions, entities
 
 
 # ---- long work

@@ -1,7 +1,9 @@
-"""The whole app in a real browser: add a folder, watch it being indexed, search, click the heatmap, see the player jump."""
+"""The whole app in a real browser: index a folder, search, click the heatmap, judge, compare two models, read a notice."""
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,41 +13,95 @@ pytestmark = pytest.mark.browser
 
 WAIT = 240_000                 # ms; indexing three clips on a busy machine
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+TIME = "document.querySelector('#hx-video').currentTime"
 
 
-def test_index_search_and_play_from_a_clicked_cell(tmp_path: Path, chromium: str) -> None:
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[Any]:
+    """The page over three indexed clips, opened on a data folder whose desk.json was damaged; `asked` lists its requests."""
     sync_playwright = pytest.importorskip("playwright.sync_api").sync_playwright
-    folder = real_clips(tmp_path / "my films")
-    with opened(tmp_path / "data") as link, sync_playwright() as play:
+    films, data = real_clips(tmp_path_factory.mktemp("films") / "my films"), tmp_path_factory.mktemp("data")
+    (data / "desk.json").write_text('{"history": ["flipped"], "seal": 1}', "ascii")
+    with opened(data) as link, sync_playwright() as play:
         browser = play.chromium.launch(executable_path=chromium, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1400, "height": 1000})
-        asked: list[str] = []
-        page.on("request", lambda request: asked.append(request.url))
-        page.goto(link)
-        page.get_by_role("tab", name="Library").click(timeout=WAIT)
-        page.locator("#hx-path input, #hx-path textarea").first.fill(str(folder))
-        page.locator("#hx-add").click()
-        page.wait_for_function("() => /(^|\\D)3\\s*videos/.test(document.querySelector('#hx-head').innerText)", timeout=WAIT)
-
-        page.get_by_role("tab", name="Search").click()
-        box = page.locator("#hx-box textarea, #hx-box input").first
-        box.fill("a bicycle in a street")
-        box.press("Enter")
-        first = page.locator(".hx-card").first
-        first.wait_for(timeout=WAIT)
-        assert "bikes" in first.inner_text()
-
-        cells = page.locator("#hx-charts .js-plotly-plot, .js-plotly-plot")
-        cells.first.wait_for(timeout=WAIT)
-        video = page.locator("video").first
-        page.wait_for_function("() => document.querySelector('video').readyState >= 1", timeout=WAIT)
-        before = video.evaluate("v => { v.pause(); v.currentTime = 0; return v.currentTime }")
-        area = cells.first.locator(".nsewdrag").first.bounding_box()
-        assert area is not None
-        page.mouse.click(area["x"] + area["width"] * 0.93, area["y"] + area["height"] * 0.5)
-        page.wait_for_function(f"() => document.querySelector('video').currentTime > {before} + 1", timeout=30_000)
-        assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in asked), "the page asked another machine"
+        made = browser.new_page(viewport={"width": 1400, "height": 1000})
+        made.asked = []
+        made.on("request", lambda request: made.asked.append(request.url))
+        made.goto(link)
+        made.get_by_role("tab", name="Library").click(timeout=WAIT)
+        made.locator("#hx-path input, #hx-path textarea").first.fill(str(films))
+        made.locator("#hx-add").click()
+        made.wait_for_function("() => /(^|\\D)3\\s*videos/.test(document.querySelector('#hx-head').innerText)", timeout=WAIT)
+        made.get_by_role("tab", name="Search").click()
+        yield made
         browser.close()
+
+
+def search(page: Any, text: str) -> None:
+    """Ask, and wait for the answer and its evidence."""
+    box = page.locator("#hx-box textarea, #hx-box input").first
+    box.fill(text)
+    box.press("Enter")
+    page.wait_for_function("text => document.querySelector('.hx-chips')?.innerText.includes(text)", arg=text.split()[-1], timeout=WAIT)
+    page.locator("#hx-charts .hx-strip .nsewdrag").first.wait_for(timeout=WAIT)
+    page.wait_for_function("() => document.querySelector('video').readyState >= 1", timeout=WAIT)
+
+
+def names(page: Any, column: str = "") -> list[str]:
+    return [name.strip() for name in page.locator(f"{column} .hx-card .hx-name").all_text_contents()]
+
+
+def test_index_search_and_play_from_a_clicked_cell(page: Any) -> None:
+    search(page, "a bicycle in a street")
+    assert "bikes" in page.locator(".hx-card").first.inner_text()
+    page.evaluate("() => { const v = document.querySelector('video'); v.pause(); v.currentTime = 0; }")
+    area = page.locator("#hx-charts .nsewdrag").first.bounding_box()
+    assert area is not None
+    page.mouse.click(area["x"] + area["width"] * 0.93, area["y"] + area["height"] * 0.5)
+    page.wait_for_function(f"() => {TIME} > 1", timeout=30_000)
+    assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in page.asked), "the page asked another machine"
+
+
+def test_a_notice_is_shown_and_stays_away_once_it_was_put_away(page: Any) -> None:
+    notice = page.locator(".hx-news")
+    assert "desk.json was damaged" in notice.inner_text()
+    notice.locator("[data-dismiss]").click()
+    notice.wait_for(state="hidden", timeout=WAIT)
+
+
+def test_a_thumb_moves_the_hit_at_once_and_for_the_same_words_later(page: Any) -> None:
+    search(page, "a man in a suit")
+    before = names(page)
+    page.locator("[data-act=bad]").click()
+    page.locator(".hx-judged.hx-wrong").wait_for(timeout=WAIT)
+    assert names(page) == [*before[1:], before[0]]
+    search(page, "a white rabbit")
+    assert page.locator(".hx-judged").count() == 0
+    search(page, "A man in a suit")
+    page.locator(".hx-judged.hx-wrong").wait_for(timeout=WAIT)
+    assert names(page)[-1] == before[0]
+    page.locator(".hx-undo").click()
+    page.wait_for_function("() => !document.querySelector('.hx-judged')", timeout=WAIT)
+    assert names(page) == before
+
+
+def test_the_charts_follow_the_chosen_model_and_a_node_of_its_graph_jumps(page: Any) -> None:
+    search(page, "a man drives a car")
+    page.locator("select[name=beside]").select_option("hgr")
+    page.locator(".hx-two").wait_for(timeout=WAIT)
+    page.locator(".hx-column[data-second=true] .hx-card").first.click()
+    page.wait_for_function("() => document.querySelector('.hx-heat-block h4').textContent === 'Actions × frames'", timeout=WAIT)
+    assert "drives" in page.locator(".hx-action").inner_text() and page.locator(".hx-chosen").count() == 1
+    page.locator("#hx-graph summary").click()
+    node = page.locator("#hx-graph .points path").last
+    node.wait_for(timeout=WAIT)
+    wanted = page.evaluate("() => document.querySelector('#hx-graph .hx-figure').data[2].customdata.at(-1)[0]")
+    page.wait_for_function("() => document.querySelector('video').readyState >= 1", timeout=WAIT)
+    page.evaluate(f"() => {{ document.querySelector('#hx-video').pause(); {TIME} = {wanted} > 1 ? 0 : 2; }}")
+    node.click(force=True)
+    page.wait_for_function(f"() => Math.abs({TIME} - {wanted}) < 0.9", timeout=30_000)
+    page.locator("select[name=beside]").select_option("")
+    page.wait_for_function("() => document.querySelector('.hx-heat-block h4').textContent === 'Phrases × clips'", timeout=WAIT)
 
 
 def test_a_second_start_points_to_the_first(tmp_path: Path) -> None:

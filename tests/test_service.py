@@ -82,6 +82,48 @@ def test_why_not_names_rank_and_reason(explorer: Explorer) -> None:
     assert answer["rank"] > 1 and answer["of"] == len(CLIPS) and answer["sentence"]
 
 
+def test_reasons_follow_the_level_weights_that_were_set(explorer: Explorer) -> None:
+    text, rabbit = "a man in a suit", named(explorer, "bigbuckbunny.mp4")
+    hit = next(hit for hit in explorer.search(text, k=40).hits if hit.public_id == rabbit)
+    for weights, level in ((LevelWeights(1, 0, 0), "video_sentence"), (LevelWeights(0, 0, 1), "frame_word")):
+        found = explorer.search(text, k=40, weights=weights)
+        ranks = list(dict.fromkeys(one.public_id for one in found.hits))
+        answer = explorer.why_not(text, rabbit, weights=weights)
+        assert answer["rank"] == ranks.index(rabbit) + 1 and answer["level"] in (level, "")
+        best = max(one.scores.total for one in found.hits if one.public_id == rabbit)
+        assert explorer.explain(text, rabbit, hit.start, weights=weights).curve.max() == pytest.approx(best, abs=1e-5)
+
+
+def test_a_judged_hit_moves_now_and_when_asked_again_until_it_is_taken_back(explorer: Explorer) -> None:
+    text = "a car in the rain"
+    before = list(dict.fromkeys(hit.public_id for hit in explorer.search(text).hits))
+    explorer.feedback("video", text, before[0], good=False)
+    explorer.feedback("video", text, before[-1], good=True)
+    again = explorer.search('A "car" in the rain longer:0.1')
+    assert [again.hits[0].public_id, again.hits[-1].public_id] == [before[-1], before[0]]
+    assert again.confident and again.hits[0].judged is True and again.hits[-1].judged is False
+    assert explorer.search("a car").hits[0].judged is None
+    for public_id in (before[0], before[-1]):
+        explorer.take_back(text, public_id, 0.0, 1.0)
+    assert list(dict.fromkeys(hit.public_id for hit in explorer.search(text).hits)) == before
+
+
+def test_hgr_reads_actions_and_entities_and_says_where_there_is_no_verb(explorer: Explorer) -> None:
+    found = explorer.search("a man drives a car", model="hgr")
+    assert found.reads == ("actions", "entities") and [match.phrase for match in found.hits[0].matches] == ["drives"]
+    hit = found.hits[0]
+    why = explorer.explain("a man drives a car", hit.public_id, hit.start, model="hgr")
+    assert (why.reads, why.phrases, why.words) == (("actions", "entities"), ("drives",), ("man", "car"))
+    silent = explorer.search("a white rabbit", model="hgr").hits[0]
+    none = explorer.explain("a white rabbit", silent.public_id, silent.start, model="hgr")
+    assert none.phrases == () and len(none.phrase_clip) == 0 and none.words == ("white rabbit",) and silent.matches == ()
+    assert explorer.search("a man drives a car").reads == ("phrases", "words")
+    times = [node["time"] for node in explorer.graph("a man drives a car", hit.public_id, hit.start, model="hgr")["nodes"]]
+    assert all(min(why.frame_times) <= time <= max(why.frame_times) for time in times)
+    off = explorer.search("a man drives a car", model="hgr", phrase_weights={"man": 0.0})
+    assert off.hits and "man" not in {phrase.text for phrase in off.phrases}
+
+
 def test_the_role_graph_names_its_best_frames(explorer: Explorer) -> None:
     drawn = explorer.graph("a man drives a car", named(explorer, "carphone_pristine.mp4"), 1.0)
     assert {node["label"] for node in drawn["nodes"] if node["kind"] == "entity"} == {"man", "car"}
@@ -119,6 +161,9 @@ def test_history_and_saved_searches_stay(explorer: Explorer) -> None:
     explorer.search("a bicycle")
     explorer.save_search("a bicycle")
     assert explorer.history()[0] == "a bicycle" and explorer.saved_searches() == ["a bicycle"]
+    explorer.drop_search("a bicycle")
+    explorer.clear_history()
+    assert explorer.history() == [] and explorer.saved_searches() == []
 
 
 def test_the_sliders_start_at_the_model_s_own_weights(explorer: Explorer) -> None:
@@ -132,6 +177,19 @@ def test_a_reader_beside_the_app_searches_but_does_not_write(explorer: Explorer)
         assert reader.search("a bicycle", remember=False).hits
         with pytest.raises(ExplorerError, match="only reads"):
             reader.start_index()
+
+
+def test_a_changed_settings_file_and_a_damaged_desk_are_told_once(tmp_path: Path) -> None:
+    told = []
+    for settings, desk in (('{"device": "cpu"}', ""), ('{"device": "cpu"}', '{"seal": 1}'), ('{"device": "cpu", "port": 7901}', '{"seal": 1}'),
+                           ('{"device": "cpu", "port": 7901}', "")):
+        (tmp_path / "settings.json").write_text(settings, "ascii")
+        if desk:
+            (tmp_path / "desk.json").write_text(desk, "ascii")
+        with Explorer(Settings.load(data_dir=tmp_path)) as service:
+            told.append(service.status()["notice"].splitlines())
+    assert [len(lines) for lines in told] == [0, 1, 2, 0]
+    assert "desk.json" in told[2][0] and "settings.json was changed" in told[2][1]
 
 
 def test_folders_that_cannot_be_taken_are_one_sentence(explorer: Explorer, tmp_path: Path) -> None:

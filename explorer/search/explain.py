@@ -16,7 +16,6 @@ from explorer.search.retrieve import Library, WindowBatch
 IN_CLIP = 0.5                   # of a frame's largest share in any clip, from which it belongs to a clip
 WINDOWS_AT_MOST = 2000          # of one file on its curve: three hours; a longer file's curve is thinned
 WORDS_A_PHRASE = 3              # listed of a learned phrase
-NAMES = {"video_sentence": "the sentence as a whole", "clip_phrase": "its phrases", "frame_word": "its words"}
 THEN = re.compile(r"\b(?:and then|then|followed by|afterwards|after that|before|finally)\b", re.IGNORECASE)
 AFTER = re.compile(r"\bafter\b(?! that)", re.IGNORECASE)
 
@@ -30,6 +29,11 @@ class WhyNot:
     level: str
     phrase: str
     sentence: str
+
+
+def reads(encoder: Encoder) -> tuple[str, str]:
+    """What the middle and the fine level of a model compare, as a person calls it: the rows of an explanation."""
+    return ("actions", "entities") if encoder.model.config.model == "hgr" else ("phrases", "words")
 
 
 def clip_runs(shares: np.ndarray) -> list[tuple[int, int]]:
@@ -124,7 +128,7 @@ def explain(text: TextFeatures, video_id: int, time: float, *, library: Library,
         clip_spans=tuple(tuple((float(spans[a, 0]), float(spans[b, 1])) for a, b in run) for run in runs),
         frame_times=times, frame_indices=tuple(range(first, first + count)),
         assignment=ranked.grids.assignment[row][:count][:, clips], curve_times=(batch.start + batch.end) / 2,
-        curve=ranked.totals, learned_phrases=learned)
+        curve=ranked.totals, learned_phrases=learned, reads=reads(encoder))
 
 
 def _rows(table: np.ndarray) -> int:
@@ -157,9 +161,10 @@ def why_not(ranked: Ranked, video_id: int, *, library: Library, encoder: Encoder
     loss = (ranked.scores[top] - own.scores[row]) * np.asarray(ranked.weights.normalised())
     level = LEVELS[int(loss.argmax())]
     phrase, here, there = _weakest_phrase(ranked, top, own, row)
+    names = dict(zip(LEVELS, ("the sentence as a whole", *(f"its {rows}" for rows in reads(encoder)))))
     part = f'; "{phrase}" scores {here:.2f} here and {there:.2f} there' if phrase else ""
     more = "at least " if video_id not in best else ""
-    return WhyNot(rank, files, level, phrase, f"rank {more}{rank} among {files} candidate files: {NAMES[level]} lost most "
+    return WhyNot(rank, files, level, phrase, f"rank {more}{rank} among {files} candidate files: {names[level]} lost most "
                   f"against the first hit ({loss.max():.3f} of {max(float(loss.sum()), 0):.3f}){part}")
 
 

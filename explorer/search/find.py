@@ -45,12 +45,12 @@ def ask(encoder: Encoder, query: Query) -> Asked:
     """Encode a query once; every later change of weights starts from here."""
     encoded = encoder.text(query.text, query.phrases)
     excluded = tuple(features.sentence for features in encoder.texts(query.excluded)) if query.excluded else ()
-    return Asked(query, encoded, weigh(encoded, {})[0], excluded)
+    return Asked(query, encoded, weigh(encoded, {}, encode=encoder.text)[0], excluded)
 
 
-def repaired(asked: Asked, phrase_weights: Mapping[str, float]) -> Asked:
-    """The query with phrases weighed, off (0) or negated (below 0), without encoding; phrases are named by their text."""
-    text, negated = weigh(asked.encoded, phrase_weights)
+def repaired(asked: Asked, phrase_weights: Mapping[str, float], *, encoder: Encoder) -> Asked:
+    """The query with phrases weighed, off (0) or negated (below 0); phrases are named by their text."""
+    text, negated = weigh(asked.encoded, phrase_weights, encode=encoder.text)
     return replace(asked, text=text, excluded=asked.excluded + negated)
 
 

@@ -63,7 +63,7 @@ class StoredLibrary:
         return self._times(video_id, self.generation)
 
     def sample(self, count: int) -> np.ndarray:
-        ids = self.store.window_ids(self.vectors.encoder)
+        ids = self.vectors.ids()
         return ids[np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(np.int64))] if len(ids) else ids
 
     def videos(self, ids: Sequence[int]) -> Mapping[int, VideoRow]:

@@ -76,6 +76,16 @@ class Desk:
         if text.strip() and text not in self.saved():
             self._change(saved=[*self.saved(), text][-SAVED:])
 
+    def drop_search(self, text: str) -> None:
+        """Take a search out of the saved ones."""
+        if text in self.saved():
+            self._change(saved=[old for old in self.saved() if old != text])
+
+    def clear_history(self) -> None:
+        """Forget the recent searches."""
+        if self.history():
+            self._change(history=[])
+
     def _text(self, key: str) -> str | None:
         value = self._data.get(key)
         return value if isinstance(value, str) and value else None

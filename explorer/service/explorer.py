@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.config import Settings
+from explorer.config import Settings, changed_settings
 from explorer.index.indexer import index
 from explorer.index.stills import Stills
 from explorer.index.store import Store
@@ -19,6 +19,7 @@ from explorer.lock import DataLock
 from explorer.media.decode import DecodeWorker
 from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult
 from explorer.service import desk
+from explorer.service.judging import LOOKED_THROUGH, arranged
 from explorer.service.playback import Playback
 from explorer.service.searching import Searching
 from explorer.service.shelf import Shelf
@@ -54,6 +55,7 @@ class Explorer:
             self.stills = Stills(settings.data_dir / "stills.db")
             self.shelf = Shelf(settings)
             self.desk = desk.Desk(settings.data_dir)
+            self._notice = changed_settings(settings.data_dir) if writer else ""
             self.teaching = Teaching(settings.data_dir)
             self.jobs_table = Jobs(self.store) if writer else None
             self.playback = Playback(self.store, settings.data_dir / "playable")
@@ -188,12 +190,13 @@ class Explorer:
     # ---- library
 
     def status(self) -> dict[str, Any]:
-        """What the page's head says; the model is "loading", "ready" or "failed"."""
+        """What the page's head says; the model is "loading", "ready" or "failed", the notice a sentence a line."""
         counts = self.store.counts()
         return {"model": self._model_state, "message": self._model_message, "device": self.device(),
                 "checkpoint": self._checkpoint, "videos": counts.indexed + counts.damaged, "windows": counts.windows,
                 "folders": counts.roots, "seconds": counts.seconds, "failed": counts.failed, "missing": counts.missing,
-                "offline": counts.offline, "new": counts.new, "damaged": counts.damaged, "notice": self.desk.notice}
+                "offline": counts.offline, "new": counts.new, "damaged": counts.damaged,
+                "notice": "\n".join(filter(None, [self.desk.notice, self._notice]))}
 
     def device(self) -> str:
         """What runs the model, once it is loaded."""
@@ -294,7 +297,7 @@ class Explorer:
 
     def search(self, text: str, *, k: int = 20, weights: LevelWeights | None = None, model: str | None = None,
                phrase_weights: Mapping[str, float] | None = None, remember: bool = True) -> SearchResult:
-        """Search the library.
+        """Search the library; what the person judged for these words counts (service.judging).
 
         Args:
             text: what was typed, filters included (see search.query).
@@ -307,7 +310,10 @@ class Explorer:
         Raises:
             ExplorerError: the query cannot be read, or the index was made by another model.
         """
-        result = self.searching.search(text, k=k, weights=weights, model=model, phrase_weights=phrase_weights)
+        judged = self.teaching.judgements.of(text)
+        result = self.searching.search(text, k=max(k, LOOKED_THROUGH) if judged else k, weights=weights, model=model,
+                                       phrase_weights=phrase_weights)
+        result = arranged(result, judged, k=k) if judged else result
         if remember and not phrase_weights:
             self.desk.remember(text)
         return result
@@ -320,18 +326,20 @@ class Explorer:
         """Moments of other files that look like one."""
         return self.searching.more_like(public_id, moment, k=k, model=model)
 
-    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None,
+    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None, weights: LevelWeights | None = None,
                 phrase_weights: Mapping[str, float] | None = None) -> Explanation:
         """Why a moment met a query: phrase x clip, word x frame, the curve over the file."""
-        return self.searching.explain(text, public_id, moment, model=model, phrase_weights=phrase_weights)
+        return self.searching.explain(text, public_id, moment, model=model, weights=weights, phrase_weights=phrase_weights)
 
-    def why_not(self, text: str, public_id: str, *, model: str | None = None) -> dict[str, Any]:
+    def why_not(self, text: str, public_id: str, *, model: str | None = None, weights: LevelWeights | None = None,
+                phrase_weights: Mapping[str, float] | None = None) -> dict[str, Any]:
         """Where an expected video came for a query, and the level or phrase that held it back."""
-        return self.searching.why_not(text, public_id, model=model)
+        return self.searching.why_not(text, public_id, model=model, weights=weights, phrase_weights=phrase_weights)
 
-    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None) -> dict[str, Any]:
+    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None,
+              weights: LevelWeights | None = None) -> dict[str, Any]:
         """The role graph of a query for drawing, each node with its best frame in a moment where one is named."""
-        return self.searching.graph(text, public_id, moment, model=model)
+        return self.searching.graph(text, public_id, moment, model=model, weights=weights)
 
     # ---- playing and showing
 
@@ -378,6 +386,14 @@ class Explorer:
     def saved_searches(self) -> list[str]:
         return self.desk.saved()
 
+    def drop_search(self, text: str) -> None:
+        """Take a search out of the saved ones."""
+        self.desk.drop_search(text)
+
+    def clear_history(self) -> None:
+        """Forget the recent searches."""
+        self.desk.clear_history()
+
     # ---- teaching
 
     def captions(self) -> list[dict[str, Any]]:
@@ -393,6 +409,10 @@ class Explorer:
                  word: str | None = None, good: bool = True) -> None:
         """Keep a judgement: kind video, clip (of a phrase) or frame (of a word)."""
         self.teaching.add_feedback(kind, text, self.store.by_public_id(public_id).path, time=time, phrase=phrase, word=word, good=good)
+
+    def take_back(self, text: str, public_id: str, start: float, end: float) -> None:
+        """Withdraw the judgement that stands for a moment of a search."""
+        self.teaching.judgements.take_back(text, self.store.by_public_id(public_id).path, start, end)
 
     def start_training(self, **choices: Any) -> int:
         """Fine-tune the current model on what was taught; the job's number."""

@@ -58,7 +58,7 @@ def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argp
     config = replace(DEFAULT, **options(chosen))
     steps = finetune(encoder.model, data, config, around=Surroundings(bank=bank_features(encoder, explorer.settings.data_dir / "banks")))
     outcome = yield from follow(steps, f"{len(data)} captions")
-    name = explorer.service.teaching.keep(outcome, encoder, explorer.service.shelf, base, data=len(data), name=chosen.name)
+    name = explorer.teaching.keep(outcome, encoder, explorer.shelf, base, data=len(data), name=chosen.name)
     return {**outcome.as_json(), "checkpoint": name}
 
 
@@ -77,7 +77,7 @@ def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: arg
     kept = after["rsum"] > before["rsum"]
     name = base
     if kept:
-        name = explorer.service.teaching.save(model, encoder, explorer.service.shelf, base, name=chosen.name, data=f"{len(train)} captions",
+        name = explorer.teaching.save(model, encoder, explorer.shelf, base, name=chosen.name, data=f"{len(train)} captions",
                                       metrics={"before": before, "after": after})
     notices = () if kept else ("the new model was not better on the videos held out, so the base stays; train longer or on more captions",)
     return {"checkpoint": name, "kept": kept, "before": before, "after": after, "seconds": round(time.monotonic() - started, 1),
@@ -94,8 +94,8 @@ def learn_unfrozen(explorer: Explorer, chosen: argparse.Namespace, captions: Cap
     """
     from explorer.model.checkpoint import describe, load
     from explorer.training.unfrozen import fit_unfrozen, own_tower
-    started, folder = time.monotonic(), explorer.service.shelf.folder(base)
-    about, weights = describe(folder), explorer.service.shelf.tower_tensors(folder)
+    started, folder = time.monotonic(), explorer.shelf.folder(base)
+    about, weights = describe(folder), explorer.shelf.tower_tensors(folder)
     if chosen.model == "hgr" or about["config"]["model"] == "hgr":
         raise ExplorerError("--unfreeze trains HCMI; choose an HCMI base, or leave the towers frozen for HGR")
     tower = own_tower(about["tower"], device=explorer.settings.device, weights=weights)
@@ -121,11 +121,11 @@ def keep_unfrozen(explorer: Explorer, outcome: Unfrozen, tensors: dict[str, Any]
     from explorer.model.checkpoint import describe, save
     from explorer.model.towers import trained_name
     from explorer.service.shelf import OWN, TOWER_FILE
-    tower = trained_name(describe(explorer.service.shelf.folder(base))["tower"], tensors)
+    tower = trained_name(describe(explorer.shelf.folder(base))["tower"], tensors)
     save(explorer.settings.data_dir / OWN / name, outcome.model, {
         "tower": tower, "base": base, "data": data, "metrics": {"before": outcome.before, "after": outcome.after}},
         files={TOWER_FILE: tensors})
-    explorer.service.shelf.forget(name)
+    explorer.shelf.forget(name)
 
 
 def grown(model: Any) -> Any:

@@ -48,11 +48,12 @@ class Searching:
                phrase_weights: Mapping[str, float] | None = None) -> SearchResult:
         """Search by words; see service.Explorer.search."""
         from explorer.search import find
+        from explorer.search.explain import reads
         began = time.perf_counter()
         encoder, asked = self.ask(text, model, phrase_weights)
         found = find.find(asked, library=self.library(encoder), encoder=encoder, k=k, calibration=self.calibration(encoder),
                           weights=weights or encoder.config.level_weights)
-        return replace(found.result, seconds=time.perf_counter() - began)
+        return replace(found.result, seconds=time.perf_counter() - began, reads=reads(encoder))
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""
@@ -72,34 +73,38 @@ class Searching:
         return find.more_like(nearest.id, library=self.library(encoder), encoder=encoder, k=k,
                               weights=encoder.config.level_weights).result
 
-    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None,
+    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None, weights: LevelWeights | None = None,
                 phrase_weights: Mapping[str, float] | None = None) -> Explanation:
-        """Why a moment met a query: phrase x clip, word x frame, the curve over the file."""
+        """Why a moment met a query: phrase x clip, word x frame, the curve over the file under the level weights."""
         from explorer.search.explain import explain
         encoder, asked = self.ask(text, model, phrase_weights)
         return explain(asked.text, self.store.by_public_id(public_id).id, moment, library=self.library(encoder),
-                       encoder=encoder, weights=encoder.config.level_weights)
+                       encoder=encoder, weights=weights or encoder.config.level_weights)
 
-    def why_not(self, text: str, public_id: str, *, model: str | None = None) -> dict[str, Any]:
-        """Where an expected video came for a query, and the level or phrase that held it back."""
+    def why_not(self, text: str, public_id: str, *, model: str | None = None, weights: LevelWeights | None = None,
+                phrase_weights: Mapping[str, float] | None = None) -> dict[str, Any]:
+        """Where an expected video came for a query, and the level or phrase that held it back, as the search weighs them."""
         from explorer.search import find
         from explorer.search.explain import why_not
-        encoder, asked = self.ask(text, model)
+        encoder, asked = self.ask(text, model, phrase_weights)
         library, video = self.library(encoder), self.store.by_public_id(public_id)
-        ranked = find.rank(asked, library=library, encoder=encoder, weights=encoder.config.level_weights)
+        ranked = find.rank(asked, library=library, encoder=encoder, weights=weights or encoder.config.level_weights,
+                           calibration=self.calibration(encoder))
         if ranked is None:
             return {"rank": 0, "of": 0, "level": "", "phrase": "", "sentence": "No video passes the filters of this query."}
         found = asdict(why_not(ranked, video.id, library=library, encoder=encoder))
         return {**found, "rank": int(found["rank"]), "of": int(found["of"])}
 
-    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None) -> dict[str, Any]:
-        """The role graph of a query for drawing, each node with its best frame in a moment where one is named."""
+    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None,
+              weights: LevelWeights | None = None) -> dict[str, Any]:
+        """The role graph of a query for drawing, each node with its best frame in the window that explains a moment."""
         from explorer.search.roles import drawn
         encoder, asked = self.ask(text, model)
         if public_id is None or moment is None:
             return drawn(asked.query.text)
-        video = self.store.by_public_id(public_id)
-        return drawn(asked.query.text, encoder=encoder, library=self.library(encoder), video_id=video.id, time=moment)
+        video, times = self.store.by_public_id(public_id), self.explain(text, public_id, moment, model=model, weights=weights).frame_times
+        return drawn(asked.query.text, encoder=encoder, library=self.library(encoder), video_id=video.id,
+                     time=float(times[0] + times[-1]) / 2)
 
     # ---- what the answers stand on
 
@@ -115,7 +120,7 @@ class Searching:
                 while len(self._asked) > ASKED_KEPT:
                     self._asked.popitem(last=False)
             asked = self._asked[key]
-        return encoder, find.repaired(asked, phrase_weights) if phrase_weights else asked
+        return encoder, find.repaired(asked, phrase_weights, encoder=encoder) if phrase_weights else asked
 
     def library(self, encoder: Encoder) -> StoredLibrary:
         """The index as an encoder searches it.

@@ -1,10 +1,7 @@
 """What a person teaches: captions and judgements as JSON lines they own, and the fine-tune that learns from them."""
 from __future__ import annotations
 
-import json
 import math
-import os
-import threading
 import time
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -12,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.atomic import sync_folder
 from explorer.index.store import Store
 from explorer.records import CaptionPair, ExplorerError, FrameFeatures, Progress, TrainStep
+from explorer.service.judging import Judgements
+from explorer.service.notes import Notes
 from explorer.training.captions import read_captions
 
 if TYPE_CHECKING:
@@ -22,7 +20,6 @@ if TYPE_CHECKING:
     from explorer.service.shelf import Shelf
     from explorer.training.finetune import Outcome
 
-KINDS = ("video", "clip", "frame")
 CAPTION_CHARACTERS = 2000
 KEPT_MODELS = 8
 CURVE_POINTS = 300             # of the live loss curve
@@ -33,9 +30,8 @@ class Teaching:
     """captions.jsonl and feedback.jsonl of a data folder. They are plain text: a person may edit or remove them."""
 
     def __init__(self, folder: Path) -> None:
-        self.captions_path, self.feedback_path = folder / "captions.jsonl", folder / "feedback.jsonl"
+        self.notes, self.judgements = Notes(folder / "captions.jsonl"), Judgements(folder / "feedback.jsonl")
         self.runs = folder / "training"
-        self._lock = threading.Lock()
 
     def add_caption(self, path: str, caption: str, *, start: float | None = None, end: float | None = None,
                     duration: float | None = None) -> None:
@@ -53,39 +49,25 @@ class Teaching:
             if last is None or not (math.isfinite(first) and math.isfinite(last) and 0 <= first < last):
                 raise ExplorerError(f"the span from {start} to {end} seconds is not one; give a start before an end")
             line |= {"start": first, "end": last}
-        self._append(self.captions_path, line)
+        self.notes.append(line)
 
     def add_feedback(self, kind: str, text: str, path: str, *, time: float | None = None, phrase: str | None = None,
                      word: str | None = None, good: bool = True) -> None:
         """Keep a judgement of a hit: of the video, of a clip for a phrase, or of a frame for a word."""
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {KINDS}, not {kind!r}")
-        self._append(self.feedback_path, {"kind": kind, "text": text, "file": path, "time": time, "phrase": phrase,
-                                          "word": word, "good": good})
-
-    def _append(self, path: Path, line: dict[str, Any]) -> None:
-        data = json.dumps(line, ensure_ascii=True) + "\n"
-        try:
-            with self._lock, open(path, "a", encoding="ascii") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            sync_folder(path.parent)
-        except OSError as error:
-            raise ExplorerError(f"cannot write {path}: {error.strerror}; free some space and try again") from error
+        self.judgements.add(kind, text, path, time=time, phrase=phrase, word=word, good=good)
 
     def lines(self) -> list[dict[str, Any]]:
-        """Everything taught, oldest first: captions as kind "caption", then judgements."""
-        captions = [{"kind": "caption", **line} for line in _read(self.captions_path)]
-        return captions + [{**line, "kind": f"{line.get('kind', '?')}, {'right' if line.get('good') else 'wrong'}"}
-                           for line in _read(self.feedback_path)]
+        """Everything taught, oldest first: captions as kind "caption", then the judgements that stand."""
+        captions = [{"kind": "caption", **line} for line in self.notes.lines()]
+        return captions + [{**line, "kind": f"{line['kind']}, {'right' if line['good'] else 'wrong'}"}
+                           for line in self.judgements.standing()]
 
     def pairs(self) -> list[CaptionPair]:
         """What can be learned: captions, and searches whose hit was judged right as a whole or at a clip or frame."""
-        pairs = list(read_captions(self.captions_path).pairs) if _read(self.captions_path) else []
-        for line in _read(self.feedback_path):
-            caption = {"video": line.get("text"), "clip": line.get("phrase"), "frame": line.get("word")}.get(line.get("kind", ""))
-            if line.get("good") and caption and line.get("file"):
+        pairs = list(read_captions(self.notes.path).pairs) if self.notes.lines() else []
+        for line in self.judgements.standing():
+            caption = {"video": line.get("text"), "clip": line.get("phrase"), "frame": line.get("word")}[line["kind"]]
+            if line["good"] and caption:
                 pairs.append(CaptionPair(line["file"], caption, *_around(line)))
         return list(dict.fromkeys(pairs))
 
@@ -177,20 +159,3 @@ def _around(line: dict[str, Any]) -> tuple[float | None, float | None]:
     """A clip or frame judgement teaches its surroundings, not the whole file."""
     at, reach = line.get("time"), {"clip": 2.0, "frame": 0.5}.get(line.get("kind", ""))
     return (None, None) if at is None or reach is None else (max(0.0, at - reach), at + reach)
-
-
-def _read(path: Path) -> list[dict[str, Any]]:
-    """The objects of a JSON lines file; lines a person broke are passed over."""
-    try:
-        lines = path.read_text("utf-8", "replace").splitlines()
-    except FileNotFoundError:
-        return []
-    found = []
-    for line in lines:
-        try:
-            value = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(value, dict):
-            found.append(value)
-    return found

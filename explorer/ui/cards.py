@@ -1,10 +1,13 @@
-"""The hits of a search and the phrases of its query become escaped HTML: pure."""
+"""The hits of a search become escaped HTML: pure."""
 
 from __future__ import annotations
 
-from explorer.records import LEVELS, Hit, Match, Phrase, SearchResult
+import re
+from dataclasses import replace
+
+from explorer.records import LEVELS, Hit, SearchResult
 from explorer.ui.present import clock, count, name, notice, safe, span, still
-from explorer.ui.view import View, find, moment
+from explorer.ui.view import View, moment
 
 WEAK = 0.6  # agreement below which a file may be there by chance
 TOP = 6  # files always shown unfolded: about a screen
@@ -13,6 +16,10 @@ LEVEL_HELP = {
     "video_sentence": "the whole moment against the whole sentence",
     "clip_phrase": "its clips against the phrases of the sentence",
     "frame_word": "its frames against the single words",
+}
+ROW_HELP = {  # what the middle and the fine level of another kind of model compare
+    "actions": "its frames against the verbs of the sentence",
+    "entities": "its frames against the people and things of the sentence",
 }
 
 
@@ -24,21 +31,22 @@ def level_share(hit: Hit, level: str, *, highest: float) -> float:
     return min(1.0, max(0.0, score / highest)) if highest > 0 else 0.0
 
 
-def level_title(hit: Hit, level: str) -> str:
+def level_title(hit: Hit, level: str, reads: tuple[str, str] = ("phrases", "words")) -> str:
     """The hover text of a bar: what it compares, the cosine, and how unusual that is."""
-    told = f"{LEVEL_NAMES[level]}: {LEVEL_HELP[level]}. Similarity {getattr(hit.scores, level):.3f}"
+    called = dict(zip(LEVELS, ("sentence", *reads)))[level]
+    told = f"{called}: {ROW_HELP.get(called, LEVEL_HELP[level])}. Similarity {getattr(hit.scores, level):.3f}"
     if level in hit.calibrated:
         told += f", higher than {100 * hit.calibrated[level]:.0f} % of unrelated captions"
     return told
 
 
-def bars(hit: Hit, highest: dict[str, float]) -> str:
+def bars(hit: Hit, highest: dict[str, float], reads: tuple[str, str]) -> str:
     """The three level bars of a hit, coarse to fine."""
     rows = []
     for level in LEVELS:
         share = level_share(hit, level, highest=highest.get(level, 0.0))
         rows.append(
-            f'<span class="hx-bar hx-{level}" title="{safe(level_title(hit, level))}">'
+            f'<span class="hx-bar hx-{level}" title="{safe(level_title(hit, level, reads))}">'
             f'<i style="width:{100 * share:.0f}%"></i></span>'
         )
     return f'<div class="hx-bars">{"".join(rows)}</div>'
@@ -103,7 +111,25 @@ def also(hits: list[Hit]) -> str:
     return f'<div class="hx-also"><span>also</span>{pills}</div>'
 
 
-def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View) -> str:
+def judged(hits: list[Hit]) -> str:
+    """What the person said of a file's moments for these words, each with a way to take it back."""
+    marks = []
+    for hit in hits:
+        if hit.judged is None:
+            continue
+        word, place = ("right", "on top") if hit.judged else ("wrong", "at the end")
+        where = "this video" if hit.judged_by == "video" else f"a {hit.judged_by} at {span(hit.start, hit.end)}"
+        told = f"You called {where} {word} for these words, so it is {place}. It also counts when you fine-tune"
+        marks.append(
+            f'<div class="hx-judged hx-{word}"><span title="{safe(told)}">you said: {word}</span>'
+            f'<button type="button" class="hx-undo" {data(hit)} title="Take this back">undo</button></div>'
+        )
+        if hit.judged_by == "video":
+            break  # it holds for every moment of the file
+    return "".join(marks)
+
+
+def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, reads: tuple[str, str]) -> str:
     """One file of the results: its best moment large, the others below."""
     best = hits[0]
     chosen = view.selected in [moment(hit) for hit in hits]
@@ -112,11 +138,13 @@ def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View) -
         f'<article class="hx-card{" hx-chosen" if chosen else ""}" role="option" tabindex="0" '
         f'aria-selected="{str(chosen).lower()}" aria-label="{label}" {data(best)}>'
         f'<div class="hx-still"><img src="{safe(still(best.public_id, best.still))}" alt="" loading="lazy" '
-        f'decoding="async"><span class="hx-rank">{rank}{moved(best.public_id, rank, view.ranks)}</span>'
-        f'<span class="hx-time">{span(best.start, best.end)}</span></div>{ranges(hits)}'
+        f'decoding="async"><span class="hx-rank" title="Place among the files found">{rank}'
+        f"{moved(best.public_id, rank, view.ranks)}</span>"
+        f'<span class="hx-time" title="Start and end of the moment">{span(best.start, best.end)}</span></div>'
+        f"{ranges(hits)}"
         f'<div class="hx-line"><span class="hx-name" title="{safe(best.path)}">{name(best.path)}'
         f"</span>{agreement(best)}</div>"
-        f'<div class="hx-foot">{bars(best, highest)}{total(best)}</div>{also(hits[1:])}</article>'
+        f'<div class="hx-foot">{bars(best, highest, reads)}{total(best)}</div>{judged(hits)}{also(hits[1:])}</article>'
     )
 
 
@@ -134,26 +162,45 @@ def listing(cards: list[str]) -> str:
 
 
 def strong(result: SearchResult) -> int:
-    """How many files stand above the tail: up to the last one that is not weak; all where none stands out."""
+    """How many files stand above the tail: up to the last one that is neither weak nor called wrong; all where none is."""
     files = by_file(result)
-    good = [place for place, hits in enumerate(files, start=1) if max(hit.agreement for hit in hits) >= WEAK]
+    good = [
+        place
+        for place, hits in enumerate(files, start=1)
+        if max(hit.agreement for hit in hits) >= WEAK and hits[0].judged is not False
+    ]
     return max(TOP, max(good)) if good and result.confident else len(files)
 
 
-def column(result: SearchResult, view: View, *, title: str = "") -> str:
+def column(result: SearchResult, view: View, *, title: str = "", second: bool = False) -> str:
     """All files of one result; the weak tail is folded away."""
+    if second != (view.second and view.beside is not None):
+        view = replace(view, selected=None)  # the selected moment is the other model's
     highest = {level: max((getattr(hit.scores, level) for hit in result.hits), default=0.0) for level in LEVELS}
-    cards = [card(hits, rank, highest=highest, view=view) for rank, hits in enumerate(by_file(result), start=1)]
+    cards = [
+        card(hits, rank, highest=highest, view=view, reads=result.reads)
+        for rank, hits in enumerate(by_file(result), start=1)
+    ]
     head, top = f'<h3 class="hx-model">{safe(title)}</h3>' if title else "", strong(result)
     rest = (
         (
-            f'<details class="hx-tail"><summary title="Their agreement is low: they may be chance">'
-            f"{count(len(cards) - top, 'weaker match', 'weaker matches')}</summary>{listing(cards[top:])}</details>"
+            f'<details class="hx-tail"><summary title="Their agreement is low, so they may be chance, or you called them '
+            f'wrong">{count(len(cards) - top, "weaker match", "weaker matches")}</summary>{listing(cards[top:])}</details>'
         )
         if cards[top:]
         else ""
     )
-    return f'<div class="hx-column">{head}{listing(cards[:top])}{rest}</div>'
+    nothing = "" if cards else f"<p>{safe(result.reason or 'Nothing found.')}</p>"
+    return f'<div class="hx-column" data-second="{str(second).lower()}">{head}{listing(cards[:top])}{rest}{nothing}</div>'
+
+
+def plain_model(checkpoint: str) -> str:
+    """The name of a checkpoint without the digest of its weights.
+
+    >>> plain_model("starter-d7653896f03d"), plain_model("tuned-20250101-120000")
+    ('starter', 'tuned-20250101-120000')
+    """
+    return re.sub("-[0-9a-f]{12}$", "", checkpoint)
 
 
 def grid(view: View) -> str:
@@ -162,8 +209,8 @@ def grid(view: View) -> str:
         return ""
     if view.beside is None:
         return column(view.result, view)
-    first = column(view.result, view, title=view.result.checkpoint or view.model or "current model")
-    second = column(view.beside, view, title=view.beside.checkpoint or view.other or "second model")
+    first = column(view.result, view, title=view.model or plain_model(view.result.checkpoint) or "current model")
+    second = column(view.beside, view, title=view.other or plain_model(view.beside.checkpoint), second=True)
     return f'<div class="hx-two">{first}{second}</div>'
 
 
@@ -187,70 +234,13 @@ def summary(view: View) -> str:
             "Nothing found.", kind="warn", hint=view.result.reason or "Try fewer words, or index more videos."
         )
     files = len({hit.public_id for hit in view.result.hits})
-    line = f"{count(len(view.result.hits), 'moment')} in {count(files, 'video')} · {took(view.result.seconds)}"
+    line = (
+        f'<span title="A file can have several moments">{count(len(view.result.hits), "moment")} in '
+        f'{count(files, "video")}</span> · <span title="Time of the search">{took(view.result.seconds)}</span>'
+    )
     if view.result.confident:
         return f'<div class="hx-summary" role="status">{line}</div>'
     hint = view.result.reason.removeprefix("probably nothing here: ") or "No moment stands out from what unrelated captions reach."
     return (
         notice("Probably nothing here.", kind="warn", hint=hint) + f'<div class="hx-summary">{line}, the nearest</div>'
     )
-
-
-def chip(phrase: Phrase, match: Match | None, weight: float) -> str:
-    """One phrase of the query: found or not in the selected moment, where, and how much it counts."""
-    state = (
-        "off"
-        if weight == 0
-        else "excluded"
-        if weight < 0
-        else "none"
-        if match is None
-        else "found"
-        if match.found
-        else "missing"
-    )
-    told = {
-        "off": "This phrase is switched off",
-        "excluded": "Moments that look like this phrase are left out",
-        "none": "Choose a result to see where this phrase was found",
-        "found": "Found",
-        "missing": "No evidence of this phrase in the selected moment",
-    }[state]
-    if match is not None and state in ("found", "missing"):
-        told += f": best clip {span(match.start, match.end)}, similarity {match.score:.3f}"
-    heavy = f'<span class="hx-weight">×{weight:g}</span>' if weight > 0 and weight != 1 else ""
-    where = (
-        (
-            f'<button type="button" class="hx-jump" data-jump="{match.start:.3f}" title="Play this clip">'
-            f"{span(match.start, match.end)}</button>"
-        )
-        if match and state == "found"
-        else ""
-    )
-    mark = {"off": "○", "excluded": "−", "none": "·", "found": "✓", "missing": "✕"}[state]
-    return (
-        f'<span class="hx-chip hx-{state}" data-phrase="{safe(phrase.text)}" data-weight="{weight:g}">'
-        f'<button type="button" class="hx-toggle" aria-pressed="{str(weight > 0).lower()}" '
-        f'title="{safe(told)}. Click: {"off" if weight > 0 else "on"}">'
-        f"{mark} {safe(phrase.text)}{heavy}</button>{where}"
-        f'<button type="button" class="hx-more" title="Weigh or exclude this phrase" '
-        f'aria-label="Weigh or exclude {safe(phrase.text)}">⋯</button></span>'
-    )
-
-
-def chips(view: View) -> str:
-    """The phrases of the query with their state in the selected moment, and what was excluded."""
-    if view.result is None:
-        return ""
-    hit = find(view, view.selected)
-    matches = {match.phrase: match for match in (hit.matches if hit else ())}
-    made = [
-        chip(phrase, matches.get(phrase.text), view.phrase_weights.get(phrase.text, phrase.weight))
-        for phrase in view.result.phrases
-    ]
-    made += [
-        f'<span class="hx-chip hx-excluded" data-excluded="{safe(text)}"><button type="button" class="hx-toggle" '
-        f'title="Excluded. Click to allow it again">− {safe(text)}</button></span>'
-        for text in view.result.query.excluded
-    ]
-    return f'<div class="hx-chips" role="group" aria-label="Phrases">{"".join(made)}</div>' if made else ""

@@ -24,15 +24,6 @@ EXAMPLES = (
     'a red ball -"night"',
     '"coffee"^2 on a wooden table shorter:1m',
 )
-FORMATS = (
-    ("csv", "CSV table"),
-    ("jsonl", "JSON lines"),
-    ("m3u", "M3U playlist"),
-    ("edl", "EDL markers"),
-    ("fcpxml", "Final Cut XML"),
-    ("clip", "Trimmed clip of the selected moment"),
-)
-
 BACK = "M11 6 4 12l7 6zM20 6l-7 6 7 6z"
 ON = "M13 6l7 6-7 6zM4 6l7 6-7 6z"
 FRAME_BACK = "M16 6 8 12l8 6zM5 6v12"
@@ -92,9 +83,14 @@ def welcome(status: dict[str, Any]) -> str:
     )
 
 
+def header() -> gr.HTML:
+    """The line on top of the page and the notices under it, which can be put away."""
+    return html("", "header", elem_id="hx-head")
+
+
 def grid() -> gr.HTML:
-    """Cards of results; triggers open {id, start, end} and example {text}."""
-    return html("", "grid", "open", "example", elem_id="hx-results")
+    """Cards of results; triggers open and undo {id, start, end, second} and example {text}."""
+    return html("", "grid", "open", "undo", "example", elem_id="hx-results")
 
 
 def chips() -> gr.HTML:
@@ -140,7 +136,10 @@ def charts() -> gr.HTML:
     """The explanation: phrase x clip, word x frame, score over the file; triggers feedback {kind, good, ...}."""
 
     def block(part: str, title: str, told: str, inner: str) -> str:
-        return f'<section class="hx-{part}-block" hidden><h4 title="{safe(told)}">{title}</h4>{inner}</section>'
+        return (
+            f'<section class="hx-{part}-block" hidden><h4 title="{safe(told)}">{title}</h4>'
+            f'<p class="hx-none" hidden></p>{inner}</section>'
+        )
 
     vote = "".join(
         f'<button type="button" data-good="{good}" title="{told}" aria-label="{told}">{icon(drawing)}</button>'
@@ -200,54 +199,6 @@ def sliders(weights: LevelWeights) -> str:
 def weights() -> gr.HTML:
     """Level sliders; triggers weigh {video, clip, frame} or {reset}."""
     return html(sliders(LevelWeights()), "weights", "weigh", elem_id="hx-weights")
-
-
-# ---- the bar of tools under the search box
-
-
-def drop(title: str, items: list[tuple[str, str, str]], *, told: str) -> str:
-    """A menu; items are (tool, value, text)."""
-    rows = "".join(
-        f'<button type="button" data-tool="{tool}" data-value="{safe(value)}">{safe(text)}</button>'
-        for tool, value, text in items
-    )
-    inner = rows or "<p>Nothing yet.</p>"
-    return f'<details class="hx-drop"><summary title="{safe(told)}">{safe(title)}</summary><div>{inner}</div></details>'
-
-
-def options(names: list[str], chosen: str, *, name: str, told: str, first: str) -> str:
-    """A choice of a model."""
-    made = "".join(
-        f'<option value="{safe(one)}"{" selected" if one == chosen else ""}>{safe(one)}</option>' for one in names
-    )
-    return (
-        f'<label class="hx-choice" title="{safe(told)}">{name}<select name="{name}" aria-label="{safe(told)}">'
-        f'<option value="">{safe(first)}</option>{made}</select></label>'
-    )
-
-
-def toolbar(*, history: list[str], saved: list[str], models: list[str], model: str, other: str) -> str:
-    """Recent and saved searches, picture, export, model and a second model."""
-    recent = drop("Recent", [("recall", text, text) for text in history[:12]], told="Searches of this library")
-    kept = drop(
-        "Saved",
-        [("save", "", "Save this search")] + [("recall", text, text) for text in saved],
-        told="Searches you saved",
-    )
-    out = drop("Export", [("export", *pair) for pair in FORMATS], told="Write these results to the data folder")
-    image = (
-        '<button type="button" class="hx-link" data-tool="image" '
-        'title="Search by a picture: choose, paste or drop one">By picture</button>'
-        '<input type="file" accept="image/*" hidden aria-label="Picture to search by">'
-    )
-    one = options(models, model, name="model", told="The model that answers", first="in use")
-    two = options(models, other, name="beside", told="A second model, side by side", first="none")
-    return f'<div class="hx-tools">{recent}{kept}{out}{image}<span class="hx-gap"></span>{one}{two}</div>'
-
-
-def tools() -> gr.HTML:
-    """The bar; triggers tool {tool, value} and image {width, height, rgb}."""
-    return html("", "tools", "tool", "image", elem_id="hx-tools")
 
 
 def bound(handler: Callable[..., Any], explorer: Any) -> Callable[..., Any]:

@@ -9,11 +9,12 @@ from typing import Any
 import numpy as np
 
 from explorer.records import Explanation
-from explorer.ui.present import clock, still, visible
+from explorer.ui.present import clock, span, still, visible
 
 Figure = dict[str, Any]
 LEFT, RIGHT = 116, 14  # px beside the plots; the rows of stills keep the same margins
 ROW = 30  # px a phrase or word takes
+WIDE = 6  # columns that leave room for a start and an end below each
 LABEL = 18  # characters of a label before it is cut
 
 
@@ -50,7 +51,7 @@ def rows(labels: Sequence[str]) -> Figure:
 def cells(values: np.ndarray, data: list[list[list[Any]]], *, hover: str) -> Figure:
     """A heatmap trace (R, C) whose cells carry what a click and a hover need."""
     numbers = np.where(np.isfinite(values), values, np.nan).astype(float)
-    text = [[f"{value:.2f}" if np.isfinite(value) else "" for value in row] for row in numbers]
+    text = [[f"{value:.2f}".replace("0.", ".", 1) if np.isfinite(value) else "" for value in row] for row in numbers]
     z = [[round(float(value), 4) if np.isfinite(value) else None for value in row] for row in numbers]
     return {
         "type": "heatmap",
@@ -67,7 +68,13 @@ def cells(values: np.ndarray, data: list[list[list[Any]]], *, hover: str) -> Fig
 
 def clip_label(spans: Sequence[tuple[float, float]]) -> str:
     """Every stretch a clip covers: 0:01–0:03, 0:07–0:09."""
-    return ", ".join(f"{clock(start)}–{clock(end)}" for start, end in spans)
+    return ", ".join(span(start, end) for start, end in spans)
+
+
+def clip_tick(spans: Sequence[tuple[float, float]], *, wide: bool) -> str:
+    """A clip below its column: its first stretch, or only the middle of it where columns are narrow."""
+    first = clip_label(spans[:1]) if wide else clock(sum(spans[0]) / 2)
+    return first + (" +" if wide and len(spans) > 1 else "")
 
 
 def real_clips(explanation: Explanation) -> list[int]:
@@ -93,7 +100,8 @@ def heatmap(explanation: Explanation) -> Figure | None:
         "tickmode": "array",
         "tickvals": list(range(len(chosen))),
         "fixedrange": True,
-        "ticktext": [clip_label(s[:1]) + (" +" if len(s) > 1 else "") for s in spans],
+        "tickangle": 0,
+        "ticktext": [clip_tick(s, wide=len(chosen) <= WIDE) for s in spans],
     }
     trace = cells(np.asarray(explanation.phrase_clip)[:, chosen], data, hover=hover)
     return {
@@ -184,16 +192,33 @@ def frame_stills(explanation: Explanation, public_id: str) -> list[dict[str, Any
     ]
 
 
+TITLES = {  # of the rows of an explanation: the heading and its hover text
+    "phrases": ("Phrases × clips", "How near each phrase is to each clip of this moment. Click a cell to play that clip."),
+    "words": ("Words × frames", "How near each word is to each frame. Frames of the chosen clip are marked. Click to jump."),
+    "actions": ("Actions × frames", "How near each verb of the query is to each frame. Click a cell to jump."),
+    "entities": ("Entities × frames", "How near each person or thing of the query is to each frame. Click to jump."),
+}
+NONE = {"actions": "No verb in this query, so there is no action to look for.", "entities": "No person or thing is named in this query."}
+
+
+def headed(rows: str, figure: Figure | None) -> dict[str, str]:
+    """The heading of a heatmap whose rows are phrases, words, actions or entities, and why it is empty."""
+    title, told = TITLES[rows]
+    return {"title": title, "told": told, "empty": "" if figure else NONE.get(rows, "")}
+
+
 def explained(explanation: Explanation, public_id: str) -> dict[str, Any]:
     """Everything the explanation panel draws: three figures, their stills, learned phrases by their words."""
+    heat, words = heatmap(explanation), strip(explanation)
     learned = [
         [{"word": visible(word), "weight": round(float(weight), 3)} for word, weight in phrase]
         for phrase in explanation.learned_phrases
     ]
     return {
         "id": public_id,
-        "heatmap": heatmap(explanation),
-        "strip": strip(explanation),
+        "heatmap": heat,
+        "strip": words,
+        "heads": {"heat": headed(explanation.reads[0], heat), "words": headed(explanation.reads[1], words)},
         "curve": curve(explanation.curve_times, explanation.curve),
         "clips": clip_stills(explanation, public_id),
         "frames": frame_stills(explanation, public_id),

@@ -23,12 +23,12 @@ def places(nodes: Sequence[dict[str, Any]]) -> dict[Any, tuple[float, float]]:
     }
 
 
-def role_graph(graph: dict[str, Any], times: dict[int, float]) -> Figure | None:
-    """The semantic roles of a query: nodes coloured by their best match, roles on the edges.
+def role_graph(graph: dict[str, Any]) -> Figure | None:
+    """The semantic roles of a query: nodes coloured by their best match, roles on the edges; a click on a node jumps.
 
     Args:
-        graph: nodes {id, label, kind, score, frame} and edges {source, target, role}.
-        times: seconds of each kept frame, so that a click on a node can jump there.
+        graph: nodes {id, label, kind, score, time}, the time being that of the frame that met the node best, and
+            edges {source, target, role}.
     """
     nodes = graph.get("nodes", [])
     if not nodes:
@@ -55,7 +55,7 @@ def role_graph(graph: dict[str, Any], times: dict[int, float]) -> Figure | None:
     }
     hidden = {"visible": False, "fixedrange": True}
     return {
-        "data": [lines, roles, node_trace(nodes, at, times)],
+        "data": [lines, roles, node_trace(nodes, at)],
         "layout": layout(
             250,
             xaxis={**hidden, "range": [0, 1]},
@@ -65,9 +65,9 @@ def role_graph(graph: dict[str, Any], times: dict[int, float]) -> Figure | None:
     }
 
 
-def node_trace(nodes: Sequence[dict[str, Any]], at: dict[Any, tuple[float, float]], times: dict[int, float]) -> Figure:
+def node_trace(nodes: Sequence[dict[str, Any]], at: dict[Any, tuple[float, float]]) -> Figure:
     """The nodes of a role graph, each carrying [time, time, label, "node"]; the time is None where no frame met it."""
-    seconds = [times.get(node.get("frame")) for node in nodes]
+    seconds = [node.get("time") for node in nodes]
     scores = [node.get("score") for node in nodes]
     hover = [
         f"{full(node['label'])} ({full(node.get('kind', ''))})"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,8 +13,8 @@ import gradio as gr
 import numpy as np
 
 from explorer.records import ExplorerError, LevelWeights, SearchResult
-from explorer.ui import cards, components, reasons
-from explorer.ui.present import notice, span, visible
+from explorer.ui import phrase_chips, reasons
+from explorer.ui.showing import PARTS, Shown, busy, played, shown, tools, unchanged
 from explorer.ui.telling import inform, number
 from explorer.ui.view import View, find, moment, ranks
 
@@ -24,7 +23,6 @@ NEGATED = -1.0  # weight of a phrase whose moments are left out
 SIDE = 512  # px, the largest side of a picture taken as a question
 LOADING = 300  # seconds a search waits for the model
 LOOK = 0.25  # seconds between two looks at the model's state
-Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar
 
 
 # ---- asking
@@ -33,9 +31,9 @@ Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar
 def ask(explorer: Any, view: View, model: str | None) -> SearchResult:
     """The result of the view's question: words, a picture or a moment."""
     if view.image is not None:
-        return explorer.search_image(view.image, k=K)
+        return explorer.search_image(view.image, k=K, model=model)
     if view.like is not None:
-        return explorer.more_like(*view.like, k=K)
+        return explorer.more_like(*view.like, k=K, model=model)
     return explorer.search(
         view.text, k=K, weights=view.weights, model=model, phrase_weights=view.phrase_weights or None
     )
@@ -50,7 +48,7 @@ def answered(explorer: Any, view: View) -> View:
         return replace(view, result=None, beside=None, selected=None, problem=str(error))
     view = replace(view, result=result, beside=beside, problem="")
     if find(view, view.selected) is None:
-        view = replace(view, selected=moment(result.hits[0]) if result.hits else None)
+        view = replace(view, selected=moment(result.hits[0]) if result.hits else None, second=False)
     return view
 
 
@@ -58,61 +56,6 @@ def repaired(explorer: Any, view: View) -> View:
     """The same question asked again with other weights: remembers the ranks before, so that moves can be shown."""
     before = ranks(view.result)
     return replace(answered(explorer, view), ranks=before)
-
-
-# ---- showing
-
-
-def played(view: View, *, load: bool) -> dict[str, Any]:
-    """The player's value; `load` is False where the page's script has already jumped by itself."""
-    hit = find(view, view.selected)
-    if hit is None:
-        return {}
-    title = f"{visible(os.path.basename(hit.path))} · {span(hit.start, hit.end)}"
-    return {
-        "id": hit.public_id,
-        "start": hit.start,
-        "end": hit.end,
-        "title": title,
-        "path": visible(hit.path),
-        "load": load,
-    }
-
-
-def toolbar(explorer: Any, view: View) -> str:
-    """The bar of tools as it stands now."""
-    names = [one["name"] for one in explorer.models()]
-    return components.toolbar(
-        history=list(explorer.history()),
-        saved=list(explorer.saved_searches()),
-        models=names,
-        model=view.model or "",
-        other=view.other or "",
-    )
-
-
-def shown(explorer: Any, view: View, *, text: str | None = None) -> Shown:
-    """Everything a search changes on the page."""
-    grid = cards.grid(view) if view.result or view.problem else components.welcome(explorer.status())
-    return (
-        view,
-        gr.skip() if text is None else text,
-        cards.summary(view),
-        cards.chips(view),
-        grid,
-        played(view, load=True),
-        toolbar(explorer, view),
-    )
-
-
-def unchanged(count: int = 7) -> Shown:
-    """Nothing on the page changes."""
-    return tuple(gr.skip() for _ in range(count))
-
-
-def busy(message: str) -> Shown:
-    """A line says what is being waited for; the rest stays."""
-    return (gr.skip(), gr.skip(), notice(message, kind="busy"), *(gr.skip() for _ in range(4)))
 
 
 # ---- events
@@ -147,8 +90,9 @@ def example(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
 
 def open_hit(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     """A card or a further moment was chosen: view, chips, player. The script has already begun to play it."""
-    view = replace(view, selected=(str(data.get("id")), round(number(data.get("start")), 3)))
-    return view, cards.chips(view), played(view, load=False)
+    chosen = (str(data.get("id")), round(number(data.get("start")), 3))
+    view = replace(view, selected=chosen, second=bool(data.get("second")) and view.beside is not None)
+    return view, phrase_chips.chips(view), played(view, load=False)
 
 
 def weigh_levels(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
@@ -214,9 +158,32 @@ def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
             raise ExplorerError("there is no search to save yet; search first")
         explorer.save_search(view.text)
         inform(f"Saved: {view.text}")
-        return shown(explorer, view)
+        return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
+    if name in ("drop", "clear"):
+        if name == "drop":
+            explorer.drop_search(value)
+        else:
+            explorer.clear_history()
+        return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
     view = replace(view, **{"model": {"model": value or None}, "beside": {"other": value or None}}.get(str(name), {}))
-    return shown(explorer, answered(explorer, view) if view.text else view)
+    asked_before = view.text or view.image is not None or view.like is not None
+    return shown(explorer, answered(explorer, view) if asked_before else view, sliders=name == "model")
+
+
+def judge(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A thumb, or the taking back of one: noted, and the results stand anew at once."""
+    if data.get("kind") == "undo":
+        hit = find(view, (str(data.get("id")), round(number(data.get("start")), 3)))
+        if hit is not None:
+            explorer.take_back(view.text, hit.public_id, hit.start, hit.end)
+    else:
+        reasons.feedback(explorer, view, data)
+    return shown(explorer, repaired(explorer, view))
+
+
+def undo(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """The judgement of a card was taken back."""
+    return judge(explorer, view, {**data, "kind": "undo"})
 
 
 def act(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
@@ -229,5 +196,8 @@ def act(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     if action in ("reveal", "open"):
         (explorer.reveal if action == "reveal" else explorer.open_in_player)(public_id)
     if action in ("good", "bad"):
-        reasons.feedback(explorer, view, {"kind": "video", "id": public_id, "time": at, "good": action == "good"})
+        known = played(view, load=False)
+        if known.get("id") == public_id and known["judged"] == action:
+            return undo(explorer, view, {"id": public_id, "start": known["start"]})
+        return judge(explorer, view, {"kind": "video", "id": public_id, "time": at, "good": action == "good"})
     return unchanged()

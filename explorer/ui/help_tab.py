@@ -7,7 +7,7 @@ from explorer.ui.present import safe
 
 KEYS = (
     ("/", "search box"),
-    ("← → ↑ ↓", "move over the results"),
+    ("← → ↑ ↓", "move over the results; ↓ also leaves the search box"),
     ("Enter", "open the result"),
     ("Space or K", "play, pause"),
     ("J and L", "5 seconds back, on"),
@@ -41,6 +41,15 @@ NUMBERS = (
         "agreement",
         "the share of unrelated captions that this moment meets less well than your words, over the levels. "
         "Below 60 % it may be chance.",
+    ),
+    (
+        "actions, entities",
+        "what a role-graph model (HGR) looks for in the place of phrases and words: the verbs, and who and what takes part",
+    ),
+    (
+        "you said: right, wrong",
+        "your thumbs. For the same words, filters aside, what you called right comes first and what you called wrong last, "
+        "until you undo it; your last word about a moment counts",
     ),
     ("✓ and ✕", "whether a phrase stands out in its best clip from what unrelated phrases reach"),
     ("probably nothing here", "no moment stands out; the nearest are shown all the same"),

@@ -18,6 +18,14 @@ def recalls(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     return [(row, table[row]) for row in order if isinstance(table.get(row), dict)]
 
 
+def measured(metrics: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, Any]]]:
+    """Every set that a checkpoint's record holds recalls of, named by its place there; what it was chosen by is left out."""
+    if recalls(metrics):
+        return [(where or str(metrics.get("data", "")), metrics)]
+    inner = [(key, value) for key, value in metrics.items() if isinstance(value, dict) and key not in ("val", "before")]
+    return [one for key, value in inner for one in measured(value, f"{where} {key}".strip())]
+
+
 def metric_table(metrics: dict[str, Any]) -> str:
     """R@1, R@5, R@10 and median rank of each level beside the tower alone."""
     names = {"mean_pool": "tower alone", "total": "total", **LEVEL_NAMES}
@@ -65,17 +73,16 @@ def model(one: dict[str, Any]) -> str:
         else button("Use", "use", one["name"], title="Search with this model; stored frame features are kept")
     )
     mark = '<span class="hx-tag">not kept</span>' if one.get("kept") is False else ""
-    table = (
-        metric_table(one.get("metrics") or {})
-        or "<p>Not evaluated yet: run <code>python -m explorer evaluate</code>.</p>"
+    tables = "".join(
+        metric_table(table) + (f'<p class="hx-fine">measured on {safe(where)}</p>' if where else "")
+        for where, table in measured(one.get("metrics") or {})
     )
-    where = (one.get("metrics") or {}).get("data", "")
-    told = f'<p class="hx-fine">measured on {safe(where)}</p>' if where else ""
+    tables = tables or "<p>Not evaluated yet: run <code>python -m explorer evaluate</code>.</p>"
     return (
         f'<section class="hx-card-plain{" hx-current" if current else ""}">'
         f'<div class="hx-line"><h3>{safe(one["name"])}</h3>{mark}{use}</div>'
         f'<p class="hx-fine" title="sha256 {safe(one.get("sha256", ""))}">{safe(" · ".join(facts))}</p>'
-        f"{table}{told}</section>"
+        f"{tables}</section>"
     )
 
 

@@ -94,6 +94,6 @@ def checking(explorer: Any) -> Any:
     """The checks, made anew."""
 
     def run() -> str:
-        return lessons.doctor(explorer.service.doctor())
+        return lessons.doctor(explorer.doctor())
 
     return guarded(run)

@@ -8,9 +8,8 @@ from typing import Any
 import gradio as gr
 
 from explorer.config import PROJECT_DIR
-from explorer.records import LevelWeights
 from explorer.ui import components, help_tab, lessons, library_tab, models_tab, panels, search_tab, teach_tab
-from explorer.ui.handlers import toolbar
+from explorer.ui.showing import own_weights, tools
 from explorer.ui.view import View
 
 STYLE = PROJECT_DIR / "assets" / "style.css"
@@ -73,7 +72,7 @@ def mount_options() -> dict[str, Any]:
 def build(explorer: Any) -> gr.Blocks:
     """The whole page over a service; opens before the model has loaded."""
     with gr.Blocks(title="HCMI Explorer", analytics_enabled=False, fill_width=True) as page:
-        header = components.static(elem_id="hx-head")
+        header = components.header()
         timer = gr.Timer(library_tab.EVERY, active=False)
         with gr.Tabs(elem_id="hx-tabs"):
             with gr.Tab("Search", id="search"):
@@ -125,18 +124,10 @@ def welcoming(explorer: Any) -> Any:
     def run(view: View) -> tuple[Any, ...]:
         if view.result is not None or view.problem:
             return gr.skip(), gr.skip(), gr.skip()
-        sliders = components.sliders(view.weights or own_weights(explorer))
-        return components.welcome(explorer.status()), toolbar(explorer, view), sliders
+        sliders = components.sliders(view.weights or own_weights(explorer, view.model))
+        return components.welcome(explorer.status()), tools(explorer, view), sliders
 
     return run
-
-
-def own_weights(explorer: Any) -> LevelWeights:
-    """The level weights of the model in use, where its record tells them."""
-    for one in explorer.models():
-        if one.get("current") and one.get("level_weights"):
-            return LevelWeights(**one["level_weights"])
-    return LevelWeights()
 
 
 def opened_library(explorer: Any) -> Any:
@@ -152,7 +143,7 @@ def opened_models(explorer: Any) -> Any:
     """The Models tab was opened."""
 
     def run() -> tuple[str, str]:
-        return lessons.models(explorer.models()), lessons.doctor(explorer.service.doctor())
+        return lessons.models(explorer.models()), lessons.doctor(explorer.doctor())
 
     return run
 

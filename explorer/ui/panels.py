@@ -61,7 +61,20 @@ def header(status: dict[str, Any], jobs: Sequence[Job]) -> str:
     parts.append(model_state(status))
     return (
         '<header class="hx-header"><span class="hx-logo"><img src="/assets/icon.svg" alt="">HCMI Explorer</span>'
-        f'<span class="hx-parts">{"".join(parts)}</span></header>'
+        f'<span class="hx-parts">{"".join(parts)}</span></header>{news(status)}'
+    )
+
+
+def news(status: dict[str, Any]) -> str:
+    """What the service wants the person to know, each in a line that can be put away."""
+    told = [(line, "warn") for line in str(status.get("notice") or "").splitlines()]
+    if status.get("model") == "failed":
+        told.append((f"The model cannot be loaded: {status.get('message') or 'see the Models tab'}", "error"))
+    return "".join(
+        f'<div class="hx-notice hx-news hx-{kind}" role="status" data-news="{safe(text)}"><b>{safe(text)}</b>'
+        '<button type="button" class="hx-link" data-dismiss title="Put this away" aria-label="Put this away">×</button></div>'
+        for text, kind in told
+        if text
     )
 
 
@@ -211,6 +224,8 @@ def videos(found: Sequence[dict[str, Any]]) -> str:
         for one in found
     )
     return (
-        '<table class="hx-table"><thead><tr><th>name</th><th>length</th><th>size</th><th>codec</th><th>moments</th>'
+        '<table class="hx-table"><thead><tr><th>name</th><th title="Minutes and seconds">length</th>'
+        '<th title="Pixels, as shown">size</th><th title="How the picture is coded">codec</th>'
+        '<th title="Windows that are searched, half of each overlapping the next">moments</th>'
         f"<th>state</th><th></th></tr></thead><tbody>{rows}</tbody></table>"
     )

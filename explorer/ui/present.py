@@ -51,8 +51,8 @@ def seconds(text: str) -> float:
 
 
 def span(start: float, end: float) -> str:
-    """A stretch of time: 0:03–0:07."""
-    return f"{clock(start)}–{clock(end)}"
+    """A stretch of time: 0:03–0:07; one within a second is that second."""
+    return clock(start) if clock(start) == clock(end) else f"{clock(start)}–{clock(end)}"
 
 
 def length(seconds: float) -> str:

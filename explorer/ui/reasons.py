@@ -8,7 +8,7 @@ from explorer.records import ExplorerError
 from explorer.ui import figures, graphs, lessons
 from explorer.ui.panels import button
 from explorer.ui.telling import inform, number
-from explorer.ui.view import View
+from explorer.ui.view import View, answering
 
 
 def feedback(explorer: Any, view: View, data: dict[str, Any]) -> None:
@@ -25,7 +25,8 @@ def feedback(explorer: Any, view: View, data: dict[str, Any]) -> None:
         phrase=str(data.get("phrase") or "") or None,
         word=str(data.get("word") or "") or None,
     )
-    inform("Noted. It counts in the next search, and when you fine-tune.")
+    if kind != "video":  # that one is seen on its card
+        inform("Noted: it counts for these words from now on, and when you fine-tune.")
 
 
 def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -34,7 +35,11 @@ def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
         return {}, {}
     try:
         found = explorer.explain(
-            view.text, *view.selected, model=view.model, phrase_weights=view.phrase_weights or None
+            view.text,
+            *view.selected,
+            model=answering(view),
+            weights=view.weights,
+            phrase_weights=view.phrase_weights or None,
         )
     except ExplorerError as error:
         return {"id": view.selected[0], "note": str(error)}, {}
@@ -45,24 +50,17 @@ def graph(explorer: Any, view: View, data: dict[str, Any]) -> dict[str, Any]:
     """The role graph of the query was unfolded."""
     if not view.text:
         return {"note": "Search for a sentence to see its roles."}
-    drawn = explorer.graph(view.text, *(view.selected or ()))
-    times = frame_times(explorer, view)
-    figure = graphs.role_graph(drawn, times)
-    return {"figure": figure, "note": "" if figure else "This sentence has no roles to draw."}
+    drawn = explorer.graph(view.text, *(view.selected or ()), model=answering(view), weights=view.weights)
+    figure = graphs.role_graph(drawn)
+    verbs = any(node.get("kind") == "action" for node in drawn.get("nodes", []))
+    note = "This sentence has no roles to draw." if not figure else "" if verbs else "No verb in this query, so it has no action."
+    return {"id": view.selected[0] if view.selected else "", "figure": figure, "note": note}
 
 
-def frame_times(explorer: Any, view: View) -> dict[int, float]:
-    """Seconds of each kept frame of the selected moment."""
-    if view.selected is None:
-        return {}
-    found = explorer.explain(view.text, *view.selected, model=view.model)
-    return {int(index): float(t) for index, t in zip(found.frame_indices, found.frame_times)}
-
-
-def why_form(inner: str = "") -> str:
+def why_form(inner: str = "", *, unfolded: bool = True) -> str:
     """The question for a video that should have been found."""
     return (
-        '<details class="hx-fold" open><summary>Expected another video?</summary><p class="hx-fine">'
+        f'<details class="hx-fold"{" open" if unfolded else ""}><summary>Expected another video?</summary><p class="hx-fine">'
         "Name it, and see its rank and what "
         'sank it.</p><input name="expected" data-enter="look" placeholder="part of a file name" aria-label="File name">'
         f'<button type="button" class="hx-button" data-act="look" data-from="expected">Find</button>{inner}</details>'
@@ -84,4 +82,7 @@ def why(explorer: Any, view: View, data: dict[str, Any]) -> str:
         explorer.add_caption(value, view.text)
         inform("Added to your captions; fine-tune in the Teach tab.")
         return why_form("<p>Added to your captions.</p>")
-    return why_form(lessons.why(explorer.why_not(view.text, value), view.text, value))
+    found = explorer.why_not(
+        view.text, value, model=answering(view), weights=view.weights, phrase_weights=view.phrase_weights or None
+    )
+    return why_form(lessons.why(found, view.text, value))

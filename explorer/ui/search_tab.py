@@ -6,7 +6,7 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.ui import components, handlers, reasons
+from explorer.ui import components, handlers, reasons, toolbar
 from explorer.ui.components import bound
 from explorer.ui.telling import guarded
 from explorer.ui.view import View
@@ -18,9 +18,9 @@ LAST = {"trigger_mode": "always_last"}  # while one is under way only the newest
 def build(explorer: Any) -> dict[str, Any]:
     """Lay the tab out and wire it; gives the parts the page needs at load."""
     part = layout()
-    outputs = [part[name] for name in ("view", "box", "notice", "chips", "grid", "player", "tools")]
+    outputs = [part[name] for name in ("view", "box", "notice", "chips", "grid", "player", "tools", "weights")]
     wire_search(explorer, part, outputs)
-    wire_selection(explorer, part)
+    wire_selection(explorer, part, outputs)
     return {**part, "outputs": outputs}
 
 
@@ -39,7 +39,7 @@ def layout() -> dict[str, Any]:
             placeholder="Describe a moment: a dog running on a beach",
         )
         part["go"] = gr.Button("Search", variant="primary", scale=0, min_width=96, elem_id="hx-go")
-    part["tools"] = components.tools()
+    part["tools"] = toolbar.tools()
     part["chips"] = components.chips()
     with gr.Row(elem_classes="hx-split"):
         with gr.Column(scale=7, min_width=320):
@@ -50,7 +50,7 @@ def layout() -> dict[str, Any]:
             part["player"] = components.player()
             part["charts"] = components.charts()
             part["graph"] = components.figure(summary="Role graph of the query", elem_id="hx-graph")
-            part["why"] = components.panel(reasons.why_form().replace(" open>", ">", 1), elem_id="hx-why")
+            part["why"] = components.panel(reasons.why_form(unfolded=False), elem_id="hx-why")
     return part
 
 
@@ -69,22 +69,29 @@ def wire_search(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> None
         (part["tools"].tool, handlers.tool),
         (part["tools"].image, handlers.by_image),
         (part["player"].act, handlers.act),
+        (part["grid"].undo, handlers.undo),
     )
     asked += [event(bound(guarded(handler), explorer), view, outputs, **tell) for event, handler in listeners]
     for question in asked:
         question.then(explaining(explorer), view, [part["charts"], part["graph"]], **tell)
+        question.then(folded, None, part["why"], **tell)  # what it said was of the question before
 
 
-def wire_selection(explorer: Any, part: dict[str, Any]) -> None:
+def wire_selection(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> None:
     """Choosing a moment, thumbs, the role graph, and the video one expected."""
     view, tell = part["view"], {**QUEUE, **LAST}
     opened = part["grid"].open(
         bound(guarded(handlers.open_hit), explorer), view, [view, part["chips"], part["player"]], **tell
     )
     opened.then(explaining(explorer), view, [part["charts"], part["graph"]], **tell)
-    part["charts"].feedback(bound(guarded(reasons.feedback), explorer), view, None, **tell)
+    part["charts"].feedback(bound(guarded(handlers.judge), explorer), view, outputs, **tell)
     part["graph"].open(bound(guarded(reasons.graph), explorer), view, part["graph"], **tell)
     part["why"].act(bound(guarded(reasons.why), explorer), view, part["why"], **tell)
+
+
+def folded() -> str:
+    """The question for an expected video, as at the start."""
+    return reasons.why_form(unfolded=False)
 
 
 def explaining(explorer: Any) -> Any:

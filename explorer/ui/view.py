@@ -25,6 +25,7 @@ class View:
     model: str | None = None  # None: the current one
     other: str | None = None  # the second model, None: one model alone
     selected: Moment | None = None
+    second: bool = False  # the selected moment is the second model's
     ranks: dict[str, int] = field(default_factory=dict)  # of each video before the last repair, from 1
     problem: str = ""  # why there is no result, in one sentence
 
@@ -40,9 +41,19 @@ def ranks(result: SearchResult | None) -> dict[str, int]:
     return {public_id: rank for rank, public_id in enumerate(seen, start=1)}
 
 
+def side(view: View) -> SearchResult | None:
+    """The result that the selected moment belongs to: its phrases and evidence are shown."""
+    return view.beside if view.second and view.beside is not None else view.result
+
+
+def answering(view: View) -> str | None:
+    """The model whose moment is selected; None: the current one."""
+    return view.other if side(view) is view.beside and view.beside is not None else view.model
+
+
 def find(view: View, wanted: Moment | None) -> Hit | None:
-    """The hit a moment names, in either result."""
-    for result in (view.result, view.beside):
+    """The hit a moment names, in the selected model's result first."""
+    for result in (side(view), view.result, view.beside):
         for hit in result.hits if result else ():
             if moment(hit) == wanted:
                 return hit

@@ -151,23 +151,32 @@ def test_an_excluded_phrase_removes(tmp_path: Path) -> None:
     assert names("car -night")[0] == "day.mp4" and "night.mp4" not in names("car -night")
 
 
-def test_phrases_are_weighed_switched_off_and_negated_without_encoding(tmp_path: Path) -> None:
+def test_phrases_are_weighed_switched_off_and_negated(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     videos = {f"other{i}.mp4": scenes((f"thing{i} place{i}", 8)) for i in range(30)}
     videos |= {"dog.mp4": scenes(("dog", 8)), "cat.mp4": scenes(("cat", 8))}
     library, asked = make_library(tmp_path, videos, encoder), ask(encoder, parse("dog cat"))
-    encoder.text = encoder.texts = None                                     # type: ignore[method-assign,assignment]
 
     def first(phrase_weights: dict[str, float]) -> str:
-        found = find(repaired(asked, phrase_weights), library=library, encoder=encoder, weights=EQUAL)
+        found = find(repaired(asked, phrase_weights, encoder=encoder), library=library, encoder=encoder, weights=EQUAL)
         return Path(found.result.hits[0].path).name
     assert first({"dog": 0.0}) == "cat.mp4" and first({"cat": 0.0}) == "dog.mp4"
     assert first({"dog": 3.0}) == "dog.mp4" and first({"cat": 3.0}) == "cat.mp4"
     assert first({"dog": -1.0}) == "cat.mp4"
-    assert [p.text for p in find(repaired(asked, {"dog": 0}), library=library, encoder=encoder, weights=EQUAL).result.phrases] \
+    assert [p.text for p in find(repaired(asked, {"dog": 0}, encoder=encoder), library=library, encoder=encoder, weights=EQUAL).result.phrases] \
         == ["cat"]
     with pytest.raises(ExplorerError, match="leave at least one"):
-        repaired(asked, {"dog": 0, "cat": 0})
+        repaired(asked, {"dog": 0, "cat": 0}, encoder=encoder)
+
+
+def test_a_phrase_that_is_off_leaves_what_the_text_without_it_says(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    asked, without = ask(encoder, parse("dog cat bird")), encoder.text(" cat bird")
+    text = repaired(asked, {"dog": 0.0}, encoder=encoder).text
+    np.testing.assert_allclose(text.sentence, without.sentence, atol=1e-6)
+    np.testing.assert_allclose(text.words, without.words, atol=1e-6)
+    assert [(p.text, p.weight) for p in text.phrase_spans] == [("dog", 0.0), ("cat", 1.0), ("bird", 1.0)]
+    assert text.text == asked.text.text and text.phrases.shape == (3, encoder.dim)
 
 
 def test_reweighing_is_searching_with_the_other_weights(big: StoredLibrary) -> None:
@@ -224,6 +233,7 @@ def test_an_empty_library_and_another_encoder_are_said(tmp_path: Path) -> None:
 
 
 def test_asked_keeps_the_text_as_encoded(tmp_path: Path) -> None:
-    asked = ask(TinyEncoder(), parse('dog "cat"^3'))
-    assert isinstance(asked, Asked) and repaired(repaired(asked, {"cat": 2}), {"cat": 3}).text.sentence == pytest.approx(asked.text.sentence)
+    encoder = TinyEncoder()
+    asked = ask(encoder, parse('dog "cat"^3'))
+    assert isinstance(asked, Asked) and repaired(repaired(asked, {"cat": 2}, encoder=encoder), {"cat": 3}, encoder=encoder).text.sentence == pytest.approx(asked.text.sentence)
     assert replace(asked, excluded=()).encoded.sentence == pytest.approx(mean_vector(["dog", "cat"]))

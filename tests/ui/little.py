@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,7 +24,9 @@ from explorer.records import (
     Query,
     SearchResult,
 )
+from explorer.service.judging import Judgements, arranged
 
+READS = {"starter-hgr": ("actions", "entities")}
 STEP = 6.0  # seconds between the windows of a video
 FRAMES = 12
 
@@ -40,6 +44,8 @@ class LittleExplorer:
         self.asked: list[str] = []
         self.kept: list[str] = []
         self.loading = False
+        self.notice = ""
+        self.judged = Judgements(Path(tempfile.mkdtemp()) / "feedback.jsonl")
         self.current = "starter"
 
     # ---- state
@@ -56,6 +62,7 @@ class LittleExplorer:
             "seconds": sum(one["duration"] for one in self.library),
             "missing": 0,
             "offline": 0,
+            "notice": self.notice,
         }
 
     def folders(self) -> list[dict[str, Any]]:
@@ -150,15 +157,17 @@ class LittleExplorer:
         ]
         hits.sort(key=lambda hit: (-hit.scores.total, hit.path, hit.start))
         sure = bool(hits) and hits[0].scores.total > 0.2
-        return SearchResult(
+        result = SearchResult(
             Query(text, excluded=excluded),
             phrases,
-            tuple(hits[:k]),
+            tuple(hits),
             sure,
             "" if sure else "no caption holds these words",
             0.012,
             model or self.current,
+            reads=READS.get(model or self.current, ("phrases", "words")),
         )
+        return arranged(result, self.judged.of(text), k=k)
 
     def _hit(self, one: dict[str, Any], start: float, counts: dict[str, float], weights: LevelWeights) -> Hit:
         share = sum(w for word, w in counts.items() if word in one["caption"].lower()) / max(1.0, sum(counts.values()))
@@ -195,11 +204,11 @@ class LittleExplorer:
             FRAMES,
         )
 
-    def search_image(self, image: np.ndarray, *, k: int = 20) -> SearchResult:
-        return replace(self.search("picture", k=k), phrases=())
+    def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
+        return replace(self.search("picture", k=k, model=model), phrases=())
 
-    def more_like(self, public_id: str, time: float, *, k: int = 20) -> SearchResult:
-        return replace(self.search("alike", k=k), phrases=())
+    def more_like(self, public_id: str, time: float, *, k: int = 20, model: str | None = None) -> SearchResult:
+        return replace(self.search("alike", k=k, model=model), phrases=())
 
     def explain(
         self,
@@ -208,8 +217,10 @@ class LittleExplorer:
         time: float,
         *,
         model: str | None = None,
+        weights: LevelWeights | None = None,
         phrase_weights: dict[str, float] | None = None,
     ) -> Explanation:
+        self.told.append(("explain", model, weights, phrase_weights))
         words = tuple(text.lower().split())
         seed = np.random.default_rng(len(text) + int(time))
         times = time + np.arange(FRAMES, dtype=float)
@@ -227,9 +238,19 @@ class LittleExplorer:
             assignment,
             curve,
             0.2 + 0.1 * np.sin(curve / 9),
+            reads=READS.get(model or self.current, ("phrases", "words")),
         )
 
-    def graph(self, text: str, public_id: str | None = None, time: float | None = None) -> dict[str, Any]:
+    def graph(
+        self,
+        text: str,
+        public_id: str | None = None,
+        time: float | None = None,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+    ) -> dict[str, Any]:
+        self.told.append(("graph", model, weights))
         words = text.lower().split()
         nodes = [
             {
@@ -241,6 +262,7 @@ class LittleExplorer:
                 "end": len(text),
                 "score": 0.3,
                 "frame": 1,
+                "time": 1.0,
             }
         ]
         nodes += [
@@ -253,6 +275,7 @@ class LittleExplorer:
                 "end": 1,
                 "score": 0.1 * n,
                 "frame": int(time or 0) + n,
+                "time": (time or 0.0) + n,
             }
             for n, word in enumerate(words)
         ]
@@ -261,7 +284,16 @@ class LittleExplorer:
             "edges": [{"source": 0, "target": n + 1, "role": f"ARG{n % 3}"} for n in range(len(words))],
         }
 
-    def why_not(self, text: str, public_id: str) -> dict[str, Any]:
+    def why_not(
+        self,
+        text: str,
+        public_id: str,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+        phrase_weights: dict[str, float] | None = None,
+    ) -> dict[str, Any]:
+        self.told.append(("why_not", model, weights, phrase_weights))
         return {"rank": 31, "of": 46, "level": "clip_phrase", "phrase": "dog", "sentence": "No clip met “dog”."}
 
     # ---- what changes something
@@ -329,9 +361,22 @@ class LittleExplorer:
 
     def feedback(self, kind: str, text: str, public_id: str, **more: Any) -> None:
         self.told.append(("feedback", kind, text, public_id, more))
+        self.judged.add(kind, text, self.path_of(public_id), **more)
+
+    def take_back(self, text: str, public_id: str, start: float, end: float) -> None:
+        self.judged.take_back(text, self.path_of(public_id), start, end)
+
+    def path_of(self, public_id: str) -> str:
+        return next(one["path"] for one in self.library if one["public_id"] == public_id)
 
     def save_search(self, text: str) -> None:
         self.kept.append(text)
+
+    def drop_search(self, text: str) -> None:
+        self.kept.remove(text)
+
+    def clear_history(self) -> None:
+        self.asked.clear()
 
     def export(self, result: SearchResult, form: str) -> str:
         return f"/data/exports/results.{form}"

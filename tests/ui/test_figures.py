@@ -31,7 +31,7 @@ def explanation(**changes: object) -> Explanation:
 
 def test_heatmap_has_a_row_a_phrase_and_leaves_padded_clips_out() -> None:
     trace = figures.heatmap(explanation())["data"][0]
-    assert trace["z"] == [[0.1, 0.5], [0.2, None]] and trace["text"] == [["0.10", "0.50"], ["0.20", ""]]
+    assert trace["z"] == [[0.1, 0.5], [0.2, None]] and trace["text"] == [[".10", ".50"], [".20", ""]]
     assert trace["customdata"][0][1][:5] == [2.0, 6.0, "a dog", "clip", 1]
     assert trace["customdata"][0][0][6] == "0:00–0:02, 0:06–0:08"
 
@@ -81,9 +81,9 @@ def test_the_panel_is_plain_json_and_says_what_is_missing() -> None:
 def test_role_graph_joins_nodes_to_frames() -> None:
     graph = {
         "nodes": [
-            {"id": "e", "label": "a dog runs", "kind": "event", "score": 0.2, "frame": 10},
-            {"id": "a", "label": "runs", "kind": "action", "score": 0.4, "frame": 11},
-            {"id": "n", "label": HOSTILE, "kind": "entity", "score": None, "frame": None},
+            {"id": "e", "label": "a dog runs", "kind": "event", "score": 0.2, "time": 0.5},
+            {"id": "a", "label": "runs", "kind": "action", "score": 0.4, "time": 2.5},
+            {"id": "n", "label": HOSTILE, "kind": "entity", "score": None, "time": None},
         ],
         "edges": [
             {"source": "e", "target": "a", "role": "V"},
@@ -91,16 +91,25 @@ def test_role_graph_joins_nodes_to_frames() -> None:
             {"source": "a", "target": "gone", "role": "x"},
         ],
     }
-    lines, roles, nodes = graphs.role_graph(graph, {10: 0.5, 11: 2.5})["data"]
+    lines, roles, nodes = graphs.role_graph(graph)["data"]
     assert (
         nodes["y"] == [0.0, -1.0, -2.0]
         and nodes["customdata"][1][:2] == [2.5, 2.5]
         and nodes["customdata"][2][0] is None
     )
     assert len(roles["text"]) == 2 and roles["text"][1].startswith("&lt;b") and lines["x"][2] is None
-    assert graphs.role_graph({"nodes": [], "edges": []}, {}) is None
+    assert graphs.role_graph({"nodes": [], "edges": []}) is None
 
 
 def test_loss_curve() -> None:
     loss, rate = graphs.loss_curve([[1, 3.2, 1e-4], [2, 3.0, 9e-5]])["data"]
     assert loss["y"] == [3.2, 3.0] and rate["y"] == [1e-4, 9e-5] and graphs.loss_curve([]) is None
+
+
+def test_rows_are_headed_by_what_they_are_and_an_empty_one_says_why() -> None:
+    heads = figures.explained(explanation(), "aaaaaaaa")["heads"]
+    assert heads["heat"]["title"] == "Phrases × clips" and heads["words"]["title"] == "Words × frames" and not heads["heat"]["empty"]
+    silent = explanation(phrases=(), phrase_clip=np.zeros((0, 3)), reads=("actions", "entities"))
+    shown = figures.explained(silent, "aaaaaaaa")
+    assert shown["heatmap"] is None and "No verb in this query" in shown["heads"]["heat"]["empty"]
+    assert shown["heads"]["words"]["title"] == "Entities × frames" and not shown["heads"]["words"]["empty"]

@@ -21,9 +21,11 @@ from explorer.ui import (
     models_tab,
     page,
     panels,
+    phrase_chips,
     reasons,
     teach_tab,
     telling,
+    toolbar,
 )
 from explorer.ui.view import View
 from tests.ui.little import LittleExplorer
@@ -72,6 +74,7 @@ def test_every_event_has_its_listener(config: dict[str, Any]) -> None:
         ("hx-box", "submit"),
         ("hx-go", "click"),
         ("hx-results", "open"),
+        ("hx-results", "undo"),
         ("hx-results", "example"),
         ("hx-phrases", "weigh"),
         ("hx-weights", "weigh"),
@@ -221,7 +224,8 @@ def test_feedback_has_three_grains(explorer: LittleExplorer) -> None:
     handlers.act(explorer, view, {"action": "bad", "id": "dogs0001", "time": 1})
     reasons.feedback(explorer, view, {"kind": "clip", "id": "dogs0001", "time": 2, "phrase": "dog", "good": True})
     reasons.feedback(explorer, view, {"kind": "frame", "id": "dogs0001", "time": 3, "word": "beach", "good": False})
-    assert [(one[1], one[4]["phrase"], one[4]["word"], one[4]["good"]) for one in explorer.told] == [
+    told = [one for one in explorer.told if one[0] == "feedback"]
+    assert [(one[1], one[4]["phrase"], one[4]["word"], one[4]["good"]) for one in told] == [
         ("video", None, None, False),
         ("clip", "dog", None, True),
         ("frame", None, "beach", False),
@@ -229,6 +233,79 @@ def test_feedback_has_three_grains(explorer: LittleExplorer) -> None:
     for wrong, seen in (({"kind": "file"}, view), ({"kind": "clip"}, View())):
         with pytest.raises(ExplorerError):
             reasons.feedback(explorer, seen, wrong)
+
+
+def test_a_judgement_counts_at_once_and_can_be_taken_back(explorer: LittleExplorer) -> None:
+    def order(view: View) -> list[str]:
+        return list(dict.fromkeys(hit.public_id for hit in view.result.hits))
+
+    view = searched(explorer)
+    assert order(view) == ["dogs0001", "evil0001", "cars0001"]
+    shown = handlers.act(explorer, view, {"action": "bad", "id": "dogs0001", "time": 1})
+    assert order(shown[0]) == ["evil0001", "cars0001", "dogs0001"] and "you said: wrong" in shown[4]
+    assert shown[0].selected == view.selected and shown[5]["judged"] == "bad" and shown[0].ranks["dogs0001"] == 1
+    assert order(searched(explorer)) == ["evil0001", "cars0001", "dogs0001"]
+    right = handlers.act(explorer, shown[0], {"action": "good", "id": "dogs0001", "time": 1})
+    assert order(right[0])[0] == "dogs0001" and right[5]["judged"] == "good"
+    again = handlers.act(explorer, right[0], {"action": "good", "id": "dogs0001", "time": 1})
+    assert again[5]["judged"] == "" and order(again[0]) == order(view)
+    judged = handlers.judge(explorer, view, {"kind": "clip", "id": "cars0001", "time": 3.0, "phrase": "dog", "good": True})
+    assert order(judged[0])[0] == "cars0001" and judged[5]["judged"] == ""
+    assert order(handlers.undo(explorer, judged[0], {"id": "cars0001", "start": 0.0})[0]) == order(view)
+
+
+def test_the_evidence_follows_the_model_whose_hit_is_chosen(explorer: LittleExplorer) -> None:
+    view = handlers.tool(explorer, searched(explorer), {"tool": "beside", "value": "starter-hgr"})[0]
+    first = handlers.open_hit(explorer, view, {"id": "evil0001", "start": 0, "second": False})[0]
+    second, chips, _ = handlers.open_hit(explorer, view, {"id": "evil0001", "start": 0, "second": True})
+    assert "hx-kind" in chips and second.second and not first.second
+    for seen, model, heading in ((first, None, "Phrases × clips"), (second, "starter-hgr", "Actions × frames")):
+        charts, _ = reasons.explain(explorer, seen)
+        assert charts["heads"]["heat"]["title"] == heading
+        reasons.graph(explorer, seen, {})
+        reasons.why(explorer, seen, {"action": "why", "value": "cars0001"})
+        assert [one[:2] for one in explorer.told[-3:]] == [("explain", model), ("graph", model), ("why_not", model)]
+    alone = handlers.tool(explorer, second, {"tool": "beside", "value": ""})[0]
+    assert "hx-kind" not in phrase_chips.chips(alone) and reasons.explain(explorer, alone)[0]["heads"]["heat"]["title"] == "Phrases × clips"
+
+
+def test_reasons_use_the_weights_that_the_person_set(explorer: LittleExplorer) -> None:
+    view = handlers.weigh_levels(explorer, searched(explorer), {"video": 2, "clip": 0, "frame": 1})[0]
+    view = handlers.weigh_phrase(explorer, view, {"phrase": "dog", "weight": 2})[0]
+    reasons.explain(explorer, view)
+    reasons.why(explorer, view, {"action": "why", "value": "cars0001"})
+    assert [one[2:] for one in explorer.told] == [(LevelWeights(2, 0, 1), {"dog": 2.0})] * 2
+
+
+def test_another_model_brings_its_own_weights_to_the_sliders(explorer: LittleExplorer) -> None:
+    shown = handlers.tool(explorer, searched(explorer), {"tool": "model", "value": "starter-hgr"})
+    assert 'name="clip" min="0" max="2" step="0.05" value="0.5"' in shown[7]
+    mine = handlers.weigh_levels(explorer, shown[0], {"video": 2, "clip": 0, "frame": 1})
+    assert isinstance(mine[7], dict) and 'value="2"' in handlers.tool(explorer, mine[0], {"tool": "model", "value": ""})[7]
+
+
+def test_saved_searches_and_history_are_recalled_and_removed(explorer: LittleExplorer) -> None:
+    view = searched(explorer)
+    assert "dog beach" in handlers.tool(explorer, view, {"tool": "save"})[6] and explorer.kept == ["dog beach"]
+    recalled = handlers.tool(explorer, View(), {"tool": "recall", "value": "dog beach"})
+    assert recalled[1] == "dog beach" and recalled[0].result.hits
+    assert 'data-tool="drop"' not in handlers.tool(explorer, view, {"tool": "drop", "value": "dog beach"})[6]
+    assert 'data-tool="recall"' not in handlers.tool(explorer, view, {"tool": "clear"})[6]
+
+
+def test_what_the_service_wants_known_is_on_the_page_and_can_be_put_away(explorer: LittleExplorer) -> None:
+    explorer.notice = f"settings changed {HOSTILE}"
+    shown = page.ticked(explorer)()[0]
+    assert "hx-news" in shown and "data-dismiss" in shown and "<img src=x" not in shown
+    assert panels.news({"notice": "one\ntwo"}).count("data-dismiss") == 2
+    failed = panels.header({"model": "failed", "message": "weights are damaged"}, [])
+    assert "The model cannot be loaded: weights are damaged" in failed
+    assert "hx-news" not in panels.header({"model": "ready", "notice": ""}, [])
+
+
+def test_opening_the_models_tab_shows_models_and_checks(explorer: LittleExplorer) -> None:
+    models, doctor = page.opened_models(explorer)()
+    assert "starter-hgr" in models and "PyAV" in doctor and doctor == models_tab.checking(explorer)()
 
 
 def test_explanation_and_role_graph_of_the_selected_moment(explorer: LittleExplorer) -> None:
@@ -313,6 +390,20 @@ def test_models_are_used_measured_and_added_with_consent(explorer: LittleExplore
     assert explorer.told == [("tower", "ViT-B-32/openai", True)]
 
 
+def test_a_model_shows_what_it_was_measured_on_wherever_its_record_keeps_it() -> None:
+    def table(recall: float) -> dict[str, Any]:
+        return {"text_to_video": {"total": {"R@1": recall, "R@5": 50.0, "R@10": 60.0}}}
+
+    nested = {"flickr8k": {"start": {"R@1": 1.1}, "val": table(2.2), "test": table(33.3), "seconds": 5}}
+    shown = lessons.model({"name": "starter", "metrics": nested})
+    assert "33.3" in shown and "2.2" not in shown and "measured on flickr8k test" in shown and "Not evaluated" not in shown
+    two = lessons.model({"name": "hcmi", "metrics": {"photos": table(11.1), "the clips": table(44.4)}})
+    assert two.count("<table") == 2 and "measured on the clips" in two
+    tuned = lessons.model({"name": "mine", "metrics": {"before": table(1.5), "after": table(6.5)}})
+    assert "6.5" in tuned and "1.5" not in tuned
+    assert "Not evaluated" in lessons.model({"name": "new", "metrics": {}})
+
+
 def test_teaching_checks_its_span_and_shows_before_and_after(explorer: LittleExplorer) -> None:
     add = teach_tab.adding(explorer)
     assert (
@@ -356,5 +447,5 @@ def test_the_welcome_and_the_help_are_whole(explorer: LittleExplorer) -> None:
 
 
 def test_a_hostile_history_stays_text() -> None:
-    bar = components.toolbar(history=[HOSTILE], saved=[HOSTILE], models=[HOSTILE], model=HOSTILE, other="")
+    bar = toolbar.toolbar(history=[HOSTILE], saved=[HOSTILE], models=[HOSTILE], model=HOSTILE, other="")
     assert "<img" not in bar and bar.count("&lt;img") >= 4

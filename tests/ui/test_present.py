@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import html.parser
+from dataclasses import replace
 
 import pytest
 
 from explorer.records import Hit, LevelScores, Match, Phrase, Query, SearchResult
-from explorer.ui import cards, present
+from explorer.ui import cards, phrase_chips, present
 from explorer.ui.view import View, find, moment, ranks
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`${alert(2)}{{alert(3)}}"
@@ -167,11 +168,12 @@ def test_a_weak_tail_is_folded_away_but_never_the_first_screen() -> None:
 
 def test_two_models_stand_side_by_side() -> None:
     shown = cards.grid(View(result=result(hit()), beside=result(hit("bbbbbbbb")), other="hgr"))
-    assert shown.count("hx-column") == 2 and shown.count("starter</h3>") == 2
+    assert shown.count("hx-column") == 2 and shown.count("starter</h3>") == 1 and "hgr</h3>" in shown
 
 
 def test_summary_says_how_many_and_whether_to_trust_them() -> None:
-    assert "2 moments in 1 video · 42 ms" in cards.summary(View(result=result(hit(), hit(start=30.0))))
+    shown = cards.summary(View(result=result(hit(), hit(start=30.0))))
+    assert "2 moments in 1 video</span>" in shown and "42 ms</span>" in shown
     doubtful = cards.summary(View(result=result(hit(), confident=False, reason="nothing like it")))
     assert "Probably nothing here." in doubtful and "nothing like it" in doubtful
     assert "Nothing found." in cards.summary(View(result=result()))
@@ -185,15 +187,15 @@ def test_chips_tell_found_missing_off_and_excluded() -> None:
         selected=moment(one),
         phrase_weights={"road": 0.0, "red car": 2.0},
     )
-    shown = cards.chips(view)
+    shown = phrase_chips.chips(view)
     assert "✓ red car" in shown and "×2" in shown and 'data-jump="8.000"' in shown and "0:08–0:11" in shown
     assert "✕ night" in shown and "No evidence of this phrase" in shown
     assert "○ road" in shown and 'aria-pressed="false"' in shown and 'data-excluded="snow"' in shown
-    negated = cards.chips(
+    negated = phrase_chips.chips(
         View(result=result(one, phrases=("night",)), selected=moment(one), phrase_weights={"night": -1.0})
     )
     assert "− night" in negated and "left out" in negated and 'aria-pressed="false"' in negated and "×" not in negated
-    assert "· red car" in cards.chips(View(result=result(one)))
+    assert "· red car" in phrase_chips.chips(View(result=result(one)))
 
 
 def test_hostile_names_and_phrases_stay_text() -> None:
@@ -216,7 +218,7 @@ def test_hostile_names_and_phrases_stay_text() -> None:
         beside=result(bad),
         selected=moment(bad),
     )
-    for shown in (cards.grid(view), cards.chips(view), cards.summary(view), present.notice(HOSTILE, hint=HOSTILE)):
+    for shown in (cards.grid(view), phrase_chips.chips(view), cards.summary(view), present.notice(HOSTILE, hint=HOSTILE)):
         tags = Tags(shown)
         assert not tags.open and "onerror" not in tags.attributes and "script" not in tags.names
     assert Tags(cards.grid(view)).names.count("img") == 2
@@ -226,3 +228,41 @@ def test_find_gives_the_hit_of_either_model() -> None:
     one, other = hit(), hit("bbbbbbbb")
     view = View(result=result(one), beside=result(other))
     assert find(view, moment(other)) is other and find(view, None) is None and find(View(), moment(one)) is None
+
+
+def test_chips_of_phrases_that_are_off_stay_where_they_were() -> None:
+    one = hit()
+    view = View(
+        result=result(one, phrases=("night",)), selected=moment(one), phrase_weights={"red car": 0.0, "snow": -1.0}
+    )
+    view = replace(view, result=replace(view.result, query=Query("a red car at night in snow"), phrases=(Phrase("night", 13, 18),)))
+    shown = phrase_chips.chips(view)
+    assert shown.index("○ red car") < shown.index("✕ night") < shown.index("− snow")
+
+
+def test_chips_and_bars_name_what_a_role_graph_model_reads() -> None:
+    acts = replace(hit(), matches=(Match("runs", 7.0, 8.0, 0.2, True), Match("sits", 7.0, 8.0, 0.0, False)))
+    first, second = result(hit()), replace(result(acts), reads=("actions", "entities"))
+    view = View(result=first, beside=second, other="hgr", selected=moment(acts), second=True)
+    shown = phrase_chips.chips(view)
+    assert "✓ runs" in shown and "✕ sits" in shown and 'data-jump="7.000"' in shown and "not for phrases" in shown
+    assert "actions: its frames against the verbs" in cards.grid(view)
+    assert "✓ red car" in phrase_chips.chips(replace(view, second=False))
+    silent = replace(view, beside=replace(second, hits=(replace(acts, matches=()),)))
+    assert "no verb in this query" in phrase_chips.chips(silent)
+
+
+def test_only_the_column_of_the_chosen_model_marks_its_card() -> None:
+    view = View(result=result(hit()), beside=result(hit()), other="hgr", selected=moment(hit()), second=True)
+    first, second = cards.grid(view).split('data-second="true"')
+    assert "hx-chosen" not in first and "hx-chosen" in second
+
+
+def test_a_judged_card_says_so_and_offers_to_undo() -> None:
+    right = replace(hit(), judged=True, judged_by="video")
+    shown = cards.column(result(right, replace(right, start=30.0)), View())
+    assert shown.count("you said: right") == 1 and 'class="hx-undo" data-id="aaaaaaaa" data-start="6.000"' in shown
+    wrong = replace(hit(), judged=False, judged_by="clip")
+    assert "a clip at 0:06–0:18" in cards.column(result(wrong), View()) and "you said" not in cards.column(result(hit()), View())
+    files = [hit(str(n), agreement=0.9) for n in range(8)]
+    assert cards.strong(result(*files[:7], replace(files[7], judged=False))) == 7
