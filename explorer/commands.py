@@ -76,7 +76,7 @@ def _tower(explorer: Any, name: str) -> str:
     if not explorer.download_size(name)["cached"]:
         raise ExplorerError(f"{name} takes {explorer.download_size(name)['size_mb']} MB and is not on this machine; "
                             "agree to the download on the Models tab, or give a local file as ARCHITECTURE@FILE")
-    return run(explorer.service.shelf.add_tower(name), as_json=False)["checkpoint"]
+    return run(explorer.shelf.add_tower(name), as_json=False)["checkpoint"]
 
 
 def search(chosen: argparse.Namespace) -> int:

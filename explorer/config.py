@@ -1,7 +1,9 @@
 """What a person or a checkpoint can set: frozen, checked dataclasses that travel as JSON."""
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 from dataclasses import dataclass, field
@@ -10,11 +12,13 @@ from typing import Any, TypeVar
 
 import platformdirs
 
+from explorer.atomic import write_bytes
 from explorer.records import ExplorerError, LevelWeights
 
 T = TypeVar("T")
 
 PROJECT_DIR = Path(__file__).resolve().parent.parent
+SETTINGS, SEEN = "settings.json", "settings.seen"      # written by a person; its checksum at the last start, by the app
 TEXT_LEVELS = ("prompted", "contextual", "learned")
 
 
@@ -129,7 +133,7 @@ class Settings:
         chosen.update({name: value for name, value in overrides.items() if value is not None})
         data_dir = Path(chosen.get("data_dir", cls().data_dir)).expanduser().absolute()
         try:
-            return from_dict(cls, {**read_json(data_dir / "settings.json"), **chosen, "data_dir": data_dir})
+            return from_dict(cls, {**read_json(data_dir / SETTINGS), **chosen, "data_dir": data_dir})
         except ValueError as error:
             raise ExplorerError(f"settings: {error}") from error
 
@@ -146,6 +150,27 @@ def _environment() -> dict[str, Any]:
         return {name: int(value) if name == "port" else value for name, value in found.items()}
     except ValueError as error:
         raise ExplorerError(f"EXPLORER_PORT must be a whole number: {error}") from error
+
+
+def changed_settings(data_dir: Path) -> str:
+    """Say once that settings.json is not what it was at the last start; '' where it is. A person writes it, the app never does.
+
+    What it is now is remembered, for the writer of the data folder to ask at each start; where the disk refuses that, it is told again.
+
+    Raises:
+        ExplorerError: the settings cannot be read.
+    """
+    path, seen = data_dir / SETTINGS, data_dir / SEEN
+    try:
+        now = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
+        before = seen.read_bytes().decode("ascii", "replace") if seen.exists() else ""
+    except OSError as error:
+        raise ExplorerError(f"cannot read {error.filename}: {error.strerror}; make it readable") from error
+    if now == before or not before and now == "none":
+        return ""
+    with contextlib.suppress(ExplorerError):
+        write_bytes(seen, now.encode("ascii"))
+    return f"{path} was {'removed' if now == 'none' else 'changed'} since the last start; if that was not you, look at it" if before else ""
 
 
 def read_json(path: Path, *, limit: int = 1 << 20) -> dict[str, Any]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from explorer.atomic import write_bytes
 from explorer.records import ExplorerError
 
 LOCK_NAME = "writer.lock"
@@ -53,17 +54,12 @@ class DataLock:
 
     def set_port(self, port: int, url: str = "") -> None:
         """Tell a second start where the page is; its link is a secret, so the note is for this user alone."""
-        part = self.folder / f"{OWNER_NAME}.part"
+        note = json.dumps({"pid": os.getpid(), "port": port, "url": url}).encode()
         try:
-            part.unlink(missing_ok=True)
-            handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with open(handle, "w", encoding="utf-8") as file:
-                json.dump({"pid": os.getpid(), "port": port, "url": url}, file)
-            os.replace(part, self.folder / OWNER_NAME)
-        except OSError as error:
+            write_bytes(self.folder / OWNER_NAME, note, private=True)
+        except ExplorerError:
             self._lock.release()
-            raise ExplorerError(f"cannot write to {self.folder}: {error.strerror}; free some space or "
-                                "choose another data folder") from error
+            raise
 
     def release(self) -> None:
         """Let another process write."""

@@ -15,7 +15,7 @@ CODE = [*FILES, *sorted((PROJECT / "benchmarks").rglob("*.py")), *PROJECT.glob("
 
 # Each layer may import itself and those named; media, model and the two halves of the index do not know each other.
 BASE = {"records", "config", "atomic"}
-INDEX_PARTS = {"database", "reads", "schema", "stills", "store", "stored", "vectors", "writes", "features"}
+INDEX_PARTS = {"database", "reads", "schema", "stills", "store", "stored", "vector_file", "vectors", "writes", "features"}
 ALLOWED = {
     "records": set(), "atomic": {"records"}, "config": {"records", "atomic"}, "lock": BASE, "media": BASE,
     "model": BASE, "index.parts": BASE, "index": BASE | {"media", "index.parts"},

@@ -14,12 +14,13 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.config import Settings  # noqa: E402
+from explorer.config import SEEN, SETTINGS, Settings  # noqa: E402
 from explorer.index.check import check  # noqa: E402
 from explorer.index.stills import Stills  # noqa: E402
 from explorer.index.store import Store  # noqa: E402
 from explorer.index.vectors import VectorCache  # noqa: E402
 from explorer.records import ExplorerError  # noqa: E402
+from explorer.service import Explorer  # noqa: E402
 from tests.index.help import rows, run_index, three_colours  # noqa: E402
 
 BLOBS = (("feature_blocks", "vectors"), ("feature_sets", "times"), ("windows", "vector"))
@@ -119,15 +120,28 @@ def run_files(flips: int, *, seed: int, folder: Path) -> int:
 
 
 def run_settings(flips: int, *, seed: int, folder: Path) -> int:
-    """The same for settings.json, which a person writes by hand and which so has no checksum: only what is no setting is noticed."""
-    sound, chance, noticed = b'{"port": 7860, "device": "cpu", "decoder": "pyav", "sampling": {"fps": 1.0}}', random.Random(seed), 0
-    for _ in range(flips):
-        (folder / "settings.json").write_bytes(flipped(sound, chance))
-        try:
-            Settings.load(data_dir=folder)
-        except ExplorerError:
-            noticed += 1
+    """How many of `flips` bits turned in settings.json, which a person writes, or in the app's checksum of it, the next start tells."""
+    written, chance, noticed = b'{"port": 7860, "device": "cpu", "decoder": "pyav", "sampling": {"fps": 1.0}}', random.Random(seed), 0
+    for number in range(flips):
+        data = folder / f"settings{number}"
+        data.mkdir(parents=True)
+        (data / SETTINGS).write_bytes(written)
+        if said := told_at_start(data):
+            raise SystemExit(f"sound settings were taken for changed: {said}")
+        rot_file(data / (SETTINGS, SEEN)[number % 4 == 3], chance)
+        noticed += bool(told_at_start(data))
+        if number % 4 == 3 and told_at_start(data):
+            raise SystemExit("it was told twice")
     return noticed
+
+
+def told_at_start(data: Path) -> str:
+    """What a start of the app says of its settings: that they are none, or the notice that its page shows."""
+    try:
+        with Explorer(Settings.load(data_dir=data)) as app:
+            return app.status()["notice"]
+    except ExplorerError as error:
+        return str(error)
 
 
 def main() -> int:
@@ -136,14 +150,14 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=0)
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        half = chosen.flips // 2
-        noticed, mended = run(half, seed=chosen.seed, folder=Path(folder) / "index")
-        others = run_files(chosen.flips - half, seed=chosen.seed, folder=Path(folder) / "files")
-        settings = run_settings(half, seed=chosen.seed, folder=Path(folder))
-    print(f"beside the goal: settings.json, written by hand and without a checksum: {settings} of {half} flips noticed")
-    print(f"R13 single-bit flips: index and its caches {noticed} of {half} noticed, {mended} mended; checkpoints, saved training "
-          f"and desk {others} of {chosen.flips - half} noticed")
-    return 0 if noticed == mended == half and others == chosen.flips - half else 1
+        part = 2 * chosen.flips // 5
+        rest = chosen.flips - 2 * part
+        noticed, mended = run(part, seed=chosen.seed, folder=Path(folder) / "index")
+        others = run_files(part, seed=chosen.seed, folder=Path(folder) / "files")
+        settings = run_settings(rest, seed=chosen.seed, folder=Path(folder))
+    print(f"R13 single-bit flips: index and its caches {noticed} of {part} noticed, {mended} mended; checkpoints, saved training and desk "
+          f"{others} of {part} noticed; settings {settings} of {rest} told at the next start")
+    return 0 if noticed == mended == others == part and settings == rest else 1
 
 
 if __name__ == "__main__":

@@ -32,7 +32,18 @@ QUERIES = ("red", "green", "blue", "red green", "blue then red")
 
 
 class ColourTower(ColourEncoder):
-    """The exact encoder of the index tests in a tower's clothes: the real model, store and search stand on it."""
+    """The exact encoder of the index tests in a tower's clothes: the real model, store and search stand on it.
+
+    `meanwhile` is done once, between the decoding and the encoding of the next frames.
+    """
+
+    meanwhile: Callable[[], None] | None = None
+
+    def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
+        act, self.meanwhile = self.meanwhile, None
+        if act is not None:
+            act()
+        return super().encode_frames(pixels)
 
     @property
     def device(self) -> Any:
@@ -55,8 +66,8 @@ def open_app(data: Path, *, writer: bool = True, settings: Settings | None = Non
     tower: Any = ColourTower()
     config = ModelConfig(dim=tower.dim, heads=2)
     encoder = Encoder(tower, HCMI(config), name="colour-1")
-    explorer.service.shelf._loaded[explorer.checkpoint] = encoder
-    explorer.service.searching._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
+    explorer.shelf._loaded[explorer.checkpoint] = encoder
+    explorer.searching._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
     return explorer
 
 
@@ -72,7 +83,7 @@ def make_library(folder: Path, *, videos: int) -> Path:
 
 def findings(explorer: Explorer) -> list[Finding]:
     """Every inconsistency of database, search cache and stills."""
-    vectors = explorer.service.searching.library(explorer.encoder()).vectors
+    vectors = explorer.searching.library(explorer.encoder()).vectors
     return check(explorer.store, vectors=vectors, stills=explorer.stills)
 
 

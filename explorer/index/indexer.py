@@ -19,6 +19,7 @@ from explorer.index.stills import Stills
 from explorer.index.store import Store
 from explorer.index.stored import Root
 from explorer.media.decode import Cancelled
+from explorer.media.gate import Unreadable
 from explorer.records import ExplorerError, Failure, Frames, Progress
 
 if TYPE_CHECKING:
@@ -198,7 +199,7 @@ class _Run:
         self.bytes_left -= task.file.size
 
     def _fail(self, task: Task, error: Exception) -> None:
-        """List a file that could not be indexed; one that only went away or is being written stays in line."""
+        """List a file that could not be indexed; one that went away, is being written or whose drive fails stays in line."""
         self.draft = None
         self.bytes_left -= task.file.size
         path = task.file.path
@@ -206,7 +207,7 @@ class _Run:
             self._lost(task.root)
             return
         reason = _sentence(path, error)
-        if os.path.exists(path) and not _changed_meanwhile(task):
+        if not isinstance(error, Unreadable) and os.path.exists(path) and not _changed_meanwhile(task):
             self.store.mark_failed(task.video.id, task.file, reason=reason)
         self._list(path, reason)
 

@@ -1,13 +1,14 @@
 """The shape of the database, as numbered steps: each runs in one transaction, after a backup of what was there."""
 from __future__ import annotations
 
+import contextlib
 import logging
-import os
 import sqlite3
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from explorer.atomic import beside
 from explorer.records import ExplorerError
 
 log = logging.getLogger(__name__)
@@ -119,15 +120,8 @@ def _apply(connection: sqlite3.Connection, step: Migration) -> None:
 def back_up(connection: sqlite3.Connection, path: Path, *, version: int) -> Path:
     """Copy the database beside itself, whole or not at all, and drop all but the newest copies."""
     target = path.with_name(f"{path.name}.v{version}.bak")
-    part = target.with_name(target.name + ".part")
-    part.unlink(missing_ok=True)
-    copy = sqlite3.connect(part, isolation_level=None)
-    try:
+    with beside(target) as part, contextlib.closing(sqlite3.connect(part, isolation_level=None)) as copy:
         connection.backup(copy)
-    finally:
-        copy.close()
-    _flush(part)
-    os.replace(part, target)
     _drop_old_backups(path)
     return target
 
@@ -136,8 +130,3 @@ def _drop_old_backups(path: Path) -> None:
     copies = sorted(path.parent.glob(f"{path.name}.v*.bak"), key=lambda p: p.stat().st_mtime_ns)
     for old in copies[:-BACKUPS_KEPT]:
         old.unlink(missing_ok=True)
-
-
-def _flush(path: Path) -> None:
-    with open(path, "rb+") as file:
-        os.fsync(file.fileno())

@@ -1,19 +1,15 @@
 """The coarse search: a FAISS cache of window vectors, kept in step with the database, rebuilt when in doubt."""
 from __future__ import annotations
 
-import contextlib
-import json
 import logging
-import os
 import sys
 import threading
-import zlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.index import vector_file
 from explorer.index.store import Store
 from explorer.records import ExplorerError
 
@@ -21,9 +17,6 @@ if TYPE_CHECKING:
     import faiss
 
 log = logging.getLogger(__name__)
-
-CHUNK = 16 << 20       # bytes of a checksum at once
-FORMAT = 1
 
 
 class VectorCache:
@@ -123,7 +116,7 @@ class VectorCache:
             if not (self.path.exists() or self.path.with_suffix(".json").exists()):
                 return ""
             fresh, marks = VectorCache(self.store, self.path, encoder=self.encoder), self.store.marks()
-            manifest = read_manifest(self.path)
+            manifest = vector_file.read_manifest(self.path)
             if manifest is not None and (manifest["encoder"] != self.encoder or manifest["marks"][0] != marks[0]):
                 return ""                          # another model's or another library's: it is not used
             fresh._load(marks)
@@ -142,42 +135,43 @@ class VectorCache:
                 return False
         return True
 
-    def save(self) -> None:
-        """Write the cache beside the database: the index first, then the manifest that vouches for it.
+    def ids(self) -> np.ndarray:
+        """(N,) int64, ascending: all windows of the encoder, up to date with the database; quicker than asking it for them.
 
         Raises:
-            OSError: the disk refuses; the cache that was there, or none, is what the next start finds.
+            ExplorerError: part of the library was indexed by another encoder.
         """
         with self._lock:
             self.refresh()
-            if self._index is None:
-                return
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            crc = _write_index(self._index, self.path)
-            manifest = {"format": FORMAT, "encoder": self.encoder, "marks": list(self._marks or ()), "crc": crc, "count": len(self._ids)}
-            ids = self._ids.tobytes()
-            _write(self.path.with_suffix(".ids"), ids)
-            manifest["ids_crc"] = zlib.crc32(ids)
-            _write(self.path.with_suffix(".json"), _seal(manifest))
+            return np.sort(self._ids)
+
+    def save(self) -> None:
+        """Write the cache beside the database, the manifest that vouches for it last.
+
+        Raises:
+            ExplorerError: the disk refuses; the cache that was there, or none, is what the next start finds.
+        """
+        with self._lock:
+            self.refresh()
+            if self._index is not None:
+                rows = _codes(self._index).view(np.float16)
+                vector_file.write(self.path, rows, self._ids, encoder=self.encoder, marks=self._marks or ())
 
     def _load(self, marks: tuple[str, int, int]) -> None:
         """Take the file where every checksum and count says that it is what was written; else leave it."""
-        import faiss
-        manifest = read_manifest(self.path)
+        manifest = vector_file.read_manifest(self.path)
         if manifest is None or manifest["encoder"] != self.encoder or manifest["marks"][0] != marks[0]:
             return
         try:
-            ids = self.path.with_suffix(".ids").read_bytes()
-            if _checksum(self.path) != manifest["crc"] or zlib.crc32(ids) != manifest["ids_crc"]:
-                raise ValueError("a checksum does not fit")
-            index = faiss.read_index(str(self.path))
-            if index.ntotal != manifest["count"] or len(ids) != 8 * index.ntotal:
-                raise ValueError("a count does not fit")
-        except (OSError, ValueError, RuntimeError) as error:
+            ids, index = vector_file.read_ids(self.path, manifest), _new_index(manifest["dim"])
+            index.codes.resize(len(ids) * index.code_size)
+            index.ntotal = len(ids)
+            vector_file.read_rows(self.path, manifest, _codes(index).reshape(-1))
+        except (OSError, ValueError, MemoryError) as error:
             log.warning("the search cache is rebuilt: %s", error)
             return
         _use_threads()
-        self._index, self._ids, self._marks = index, np.frombuffer(ids, np.int64), tuple(manifest["marks"])
+        self._index, self._ids, self._marks = index, ids, tuple(manifest["marks"])
 
     def _rebuild(self) -> None:
         _use_threads()
@@ -214,28 +208,17 @@ def refuse_mix(store: Store, encoder: str) -> None:
                             "index the library again (kept features are reused), or switch the model back")
 
 
-def read_manifest(path: Path) -> dict[str, Any] | None:
-    """The manifest beside a cache file, or None where it is missing, damaged or of another format."""
-    try:
-        manifest = json.loads(path.with_suffix(".json").read_bytes())
-        seal = manifest.pop("seal")
-        whole = seal == zlib.crc32(_text(manifest)) and manifest["format"] == FORMAT
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return None
-    return manifest if whole else None
-
-
-def _seal(manifest: dict[str, Any]) -> bytes:
-    return _text({**manifest, "seal": zlib.crc32(_text(manifest))})
-
-
-def _text(manifest: dict[str, Any]) -> bytes:
-    return json.dumps(manifest, sort_keys=True).encode()
-
-
 def _new_index(dim: int) -> faiss.Index:
     import faiss
     return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
+
+
+def _codes(index: faiss.Index) -> np.ndarray:
+    """(N, D * 2) uint8: the rows where FAISS keeps them, float16 values as the processor writes them; valid until rows come or go."""
+    import faiss
+    if not index.ntotal:
+        return np.zeros((0, index.code_size), np.uint8)
+    return faiss.rev_swig_ptr(index.codes.data(), index.codes.size()).reshape(index.ntotal, index.code_size)
 
 
 def _selector(mask: np.ndarray | None) -> faiss.SearchParameters | None:
@@ -255,60 +238,3 @@ def _use_threads() -> None:
     import faiss
     if sys.platform == "darwin":
         faiss.omp_set_num_threads(1)
-
-
-def _checksum(path: Path) -> int:
-    crc = 0
-    with open(path, "rb") as file:
-        while chunk := file.read(CHUNK):
-            crc = zlib.crc32(chunk, crc)
-    return crc
-
-
-def _write_index(index: faiss.Index, path: Path) -> int:
-    """Write an index whole or not at all, and give its checksum.
-
-    The bytes go through a file of ours: FAISS's own writer only prints that the disk is full, and leaves half a file.
-    """
-    import faiss
-    crc, part = 0, path.with_name(path.name + ".part")
-
-    def keep(data: bytes) -> None:
-        nonlocal crc
-        crc = zlib.crc32(data, crc)
-        file.write(data)
-
-    with _discarded_on_error(part), open(part, "wb") as file:
-        faiss.write_index(index, faiss.PyCallbackIOWriter(keep, CHUNK))    # type: ignore[attr-defined]
-    _replace(part, path)
-    return crc
-
-
-def _write(path: Path, data: bytes) -> None:
-    part = path.with_name(path.name + ".part")
-    with _discarded_on_error(part):
-        part.write_bytes(data)
-    _replace(part, path)
-
-
-@contextlib.contextmanager
-def _discarded_on_error(part: Path) -> Iterator[None]:
-    """Half a file is taken away again: on a full disk it would keep others from their room."""
-    try:
-        yield
-    except BaseException:
-        part.unlink(missing_ok=True)
-        raise
-
-
-def _replace(part: Path, path: Path) -> None:
-    """Make a finished temporary file the real one, durably."""
-    with open(part, "rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(part, path)
-    if os.name == "posix":
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from explorer.config import PROJECT_DIR
 from explorer.media import wire
-from explorer.media.gate import refusal
+from explorer.media.gate import Unreadable, refusal
 from explorer.records import ExplorerError
 
 TOO_MUCH_MEMORY = 77               # the child's exit code where it passed its memory limit
@@ -124,6 +124,7 @@ class Child:
 
         Raises:
             Cancelled: kill() was called.
+            Unreadable: the file's drive does not give it.
             ExplorerError: the child's own sentence, or why the child was lost.
         """
         clock, over = Clock(self.pid), threading.Event()
@@ -143,7 +144,7 @@ class Child:
             self.kill("lost")
             raise self._loss(path, budget)
         if "error" in message[0]:
-            raise ExplorerError(str(message[0]["error"]))
+            raise (Unreadable if message[0].get("unread") else ExplorerError)(str(message[0]["error"]))
         return message
 
     def _watch(self, clock: Clock, left: float, over: threading.Event) -> None:

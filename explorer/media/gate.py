@@ -1,12 +1,16 @@
 """Says whether a file may meet a decoder at all: an ordinary file, whose first bytes are of a video container we know."""
 from __future__ import annotations
 
+import errno
 import os
 import stat
 
 from explorer.records import ExplorerError
 
 HEAD = 4096                        # bytes read to know a container: 20 transport-stream packets
+# A drive or a network that went away or fails, whatever the file holds
+_UNREAD = ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EREMOTEIO", "ENOTCONN", "EHOSTDOWN", "ENOMEDIUM")
+UNREAD = {getattr(errno, name) for name in _UNREAD if hasattr(errno, name)}
 # Container as we name it -> the one FFmpeg demuxer allowed to read it, so that nothing is guessed from name or text.
 DEMUXERS = {"mp4": "mov", "mov": "mov", "3gp": "mov", "matroska": "matroska", "webm": "matroska", "avi": "avi",
             "mpegts": "mpegts", "mpeg": "mpeg", "asf": "asf", "flv": "flv", "gif": "gif", "ogg": "ogg"}
@@ -25,6 +29,10 @@ _REFUSED = ((b"#EXTM3U", "it is a playlist (HLS), not a video"), (b"ffconcat", "
             (b"SQLite format 3", "it is a database, not a video"))
 
 
+class Unreadable(ExplorerError):
+    """The drive did not give a file's bytes: the file is not at fault, nothing is known of it, and it stays in line."""
+
+
 def shown(path: str) -> str:
     """A path as one printable line: control characters, direction marks and undecodable bytes become escapes.
 
@@ -38,6 +46,26 @@ def shown(path: str) -> str:
 def refusal(path: str, reason: str, *, remedy: str = "remove it from the folder or convert it") -> ExplorerError:
     """The one sentence a person reads of a file that is not decoded."""
     return ExplorerError(f"cannot decode {shown(path)}: {reason}; {remedy}")
+
+
+def unreadable(path: str, error: OSError) -> Unreadable:
+    """The sentence for a file that its drive does not give."""
+    return Unreadable(str(refusal(path, f"its drive cannot be read ({os.strerror(error.errno or errno.EIO)})",
+                                  remedy="check the drive, then index again; nothing was forgotten")))
+
+
+def read_through(path: str) -> None:
+    """Read a whole file, to tell a drive that fails from content that does: decoders speak of both in the same words.
+
+    Raises:
+        Unreadable: the drive does not give it.
+    """
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _read_head(path: str) -> bytes:
@@ -56,7 +84,7 @@ def _read_head(path: str) -> bytes:
         _refuse_special(path, os.fstat(handle).st_mode)
         return os.read(handle, HEAD)
     except OSError as error:
-        raise refusal(path, f"it cannot be read ({error.strerror})", remedy="check the drive it is on") from error
+        raise unreadable(path, error) from error
     finally:
         os.close(handle)
 

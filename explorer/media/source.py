@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from explorer.media.gate import DEMUXERS, refusal
+from explorer.media.gate import DEMUXERS, UNREAD, refusal
 from explorer.media.gate import container as container_of
 from explorer.records import ExplorerError
 
@@ -51,6 +51,7 @@ class Source:
     bad: int = 0
     given: int = 0
     damaged: bool = False
+    unread: bool = False                                  # an error of reading ended it: of the drive, or of a demuxer that says so
     last: float = -math.inf                               # seconds of the newest frame
     gap: float = 0.0                                      # longest seconds between two frames so far
     clock: float | None = None                            # seconds of the frame that left the decoder last
@@ -137,6 +138,7 @@ def packets(source: Source) -> Iterator[av.Packet]:
         except (av.FFmpegError, ValueError) as error:
             log.debug("demuxing stopped: %s", error)
             source.damaged = True
+            source.unread = isinstance(error, OSError) and error.errno in UNREAD
             yield av.Packet()                             # flushes what the decoder still holds
             return
 

@@ -15,7 +15,7 @@ import av
 import numpy as np
 
 from explorer.config import SamplingConfig
-from explorer.media import backends, transcode, wire
+from explorer.media import backends, gate, transcode, wire
 from explorer.media.gate import shown
 from explorer.records import ExplorerError, Frames, FrameSize
 
@@ -37,6 +37,8 @@ def _read(request: dict[str, Any], reading: backends.Reading) -> Iterator[Messag
     for run in reading.runs:
         yield _frames_message(run)
     reading.source.close()
+    if reading.source.unread:
+        gate.read_through(request["path"])
     yield {"end": True, "bad_packets": reading.source.bad, "damaged": reading.damaged, "decoder": reading.decoder,
            "note": reading.note}, []
 
@@ -71,14 +73,32 @@ def answer(request: dict[str, Any]) -> Iterator[Message]:
     """Messages for one request; whatever goes wrong becomes one sentence, so that the next file is served."""
     try:
         yield from REQUESTS[request["do"]](request)
-    except ExplorerError as error:
-        yield {"error": str(error)}, []
     except MemoryError:
         os._exit(TOO_MUCH_MEMORY)
     except Exception as error:                            # one file's trouble: the child lives on
-        reason = shown(" ".join(str(error).split()))[:200]
-        name = shown(request["path"])
-        yield {"error": f"cannot decode {name}: {type(error).__name__} {reason}; convert it or remove it from the folder"}, []
+        yield _failure(request["path"], error), []
+
+
+def _failure(path: str, error: Exception) -> dict[str, Any]:
+    """What the parent is told of an error: a sentence, and whether the drive is at fault and not the file."""
+    try:
+        if _of_a_drive(error):
+            gate.read_through(path)
+    except gate.Unreadable as unread:
+        error = unread
+    if isinstance(error, ExplorerError):
+        return {"error": str(error), "unread": isinstance(error, gate.Unreadable)}
+    reason = shown(" ".join(str(error).split()))[:200]
+    return {"error": f"cannot decode {shown(path)}: {type(error).__name__} {reason}; convert it or remove it from the folder"}
+
+
+def _of_a_drive(error: BaseException | None) -> bool:
+    """Whether an error, or what caused it, speaks of reading; some demuxers say the same of bad content."""
+    while error is not None:
+        if isinstance(error, OSError) and error.errno in gate.UNREAD:
+            return True
+        error = error.__cause__
+    return False
 
 
 def _memory_in_use() -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from explorer.index import vector_file, vectors
 from explorer.index.store import Store
 from explorer.index.vectors import VectorCache
 from explorer.records import ExplorerError
@@ -32,9 +33,9 @@ def cache_of(store: Store, encoder: str = "e") -> VectorCache:
 def slow(store: Store, query: np.ndarray, k: int, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
     """The obvious way: every vector, sorted by (score, number)."""
     ids = store.window_ids("e")
-    vectors = np.concatenate([v for _, v in store.window_vectors(ids)]).astype(np.float32)
+    rows = np.concatenate([v for _, v in store.window_vectors(ids)]).astype(np.float32)
     keep = np.ones(len(ids), bool) if allowed is None else np.isin(ids, allowed)
-    ids, scores = ids[keep], (vectors @ query)[keep]
+    ids, scores = ids[keep], (rows @ query)[keep]
     order = np.lexsort((ids, -scores.round(5)))[:k]
     return ids[order], scores[order]
 
@@ -90,6 +91,37 @@ def test_the_file_is_used_when_whole_and_any_flipped_bit_is_noticed(store: Store
         path.write_bytes(whole[:len(whole) // 2])
         assert cache_of(store).difference() == "the file is damaged"
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("block", [1 << 20, 1000, 1])        # one block, many with a short last one, one a byte
+def test_what_is_read_equals_what_is_made_from_the_database(store: Store, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+    monkeypatch.setattr(vector_file, "BLOCK", block)
+    made = cache_of(store)
+    made.save()
+    read = cache_of(store)
+    read._load(store.marks())
+    assert np.array_equal(read._ids, made._ids) and np.array_equal(vectors._codes(read._index), vectors._codes(made._index))
+    assert np.array_equal(read.ids(), store.window_ids("e")) and read._agrees(read.ids())
+    for query in unit(5, seed=7).astype(np.float32):
+        (ids, scores), (right, values) = read.search(query, 500), made.search(query, 500)
+        assert np.array_equal(ids, right) and np.array_equal(scores, values)
+
+
+def test_a_file_of_another_length_is_not_read(store: Store) -> None:
+    cache_of(store).save()
+    path = store.path.parent / "vectors.faiss"
+    whole = path.read_bytes()
+    for data in (whole + b"x", whole[:-1], b""):
+        path.write_bytes(data)
+        assert cache_of(store).difference() == "the file is damaged"
+
+
+def test_a_library_whose_windows_all_left_is_kept_and_read(store: Store) -> None:
+    cache = cache_of(store)
+    cache.refresh()
+    store.remove_root(1)
+    cache.save()
+    assert len(cache_of(store).search(unit(1)[0], 3)[0]) == 0 and cache_of(store).difference() == ""
 
 
 def test_a_cache_of_another_library_is_not_used(store: Store, tmp_path: Path) -> None:
