@@ -105,7 +105,7 @@ def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: 
 def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, part: str, tmp_path: Path) -> None:
     data = drawn()
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.service.shelf.add_tower(name)
+        *_, done = explorer.shelf.add_tower(name)
         base = done.summary["checkpoint"]
         before = explorer.encoder(base)
         tower = own_tower(name, device="cpu", weights={})
@@ -116,7 +116,7 @@ def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, pa
         assert seen[-1].losses["loss"] < seen[0].losses["loss"]
         assert outcome.kept and outcome.after["rsum"] > outcome.before["rsum"]
         keep_unfrozen(explorer, outcome, outcome.tensors, name="deep", base=base, data="8 captions")
-        after = explorer.service.shelf.encoder("deep")
+        after = explorer.shelf.encoder("deep")
         plain, digest = split_trained(after.tower_name)
         assert plain == name and len(digest) == 12 and after.tower_name != before.tower_name and after.name != before.name
         pixels = data.frames(0)
@@ -182,7 +182,7 @@ def test_the_command_decodes_trains_and_says_what_it_kept(name: str, tmp_path: P
     captions = library(tmp_path / "videos")
     monkeypatch.setattr(measure, "PIXELS_IN_MEMORY", 0)                  # through a file of the data folder
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.service.shelf.add_tower(name)
+        *_, done = explorer.shelf.add_tower(name)
         base = done.summary["checkpoint"]
         steps = list(learn(explorer, arguments(captions, base)))
         summary = steps[-1].summary
@@ -191,7 +191,7 @@ def test_the_command_decodes_trains_and_says_what_it_kept(name: str, tmp_path: P
         assert summary["kept"] == (summary["after"]["rsum"] > summary["before"]["rsum"])
         assert summary["checkpoint"] == ("mine" if summary["kept"] else base)
         assert any("broken.mp4" in notice for notice in summary["notices"])
-        assert (explorer.service.shelf.encoder(summary["checkpoint"]).tower_name != name) == summary["kept"]
+        assert (explorer.shelf.encoder(summary["checkpoint"]).tower_name != name) == summary["kept"]
         with pytest.raises(ExplorerError, match="--unfreeze trains HCMI"):
             list(learn(explorer, arguments(captions, base, model="hgr")))
 
