@@ -28,11 +28,11 @@ def tower() -> Tower:
 
 
 def drawn(kind: str) -> np.ndarray:
-    """A plain picture (224, 224, 3) a tower can know: a meadow under a sky, or a night."""
-    image = Image.new("RGB", (224, 224), {"meadow": (120, 180, 240), "night": (5, 5, 15)}[kind])
+    """A plain picture (256, 256, 3) a tower can know: a meadow under a sky, or a night."""
+    image = Image.new("RGB", (256, 256), {"meadow": (120, 180, 240), "night": (5, 5, 15)}[kind])
     pen = ImageDraw.Draw(image)
     if kind == "meadow":
-        pen.rectangle((0, 120, 224, 224), fill=(60, 160, 50))
+        pen.rectangle((0, 120, 256, 256), fill=(60, 160, 50))
     else:
         pen.ellipse((150, 30, 180, 60), fill=(230, 230, 210))
     return np.asarray(image)

@@ -74,7 +74,8 @@ def test_the_choice_scores_what_it_says_and_no_mix_of_its_model_is_clearly_bette
 def test_stills_decide_and_slide_shows_tell_equals_apart(ends: tuple[HCMI, HCMI]) -> None:
     shows = pairs(6, 2, noise=0.9)
     shown = {mix.normalised(): rsum(measure(level_scores(ends[1], shows, weights=mix), shows)) for mix in weightings()}
-    assert shown[choose_weights(ends[1], [shows])[1].normalised()] == max(shown.values()) > min(shown.values())
+    assert shown[choose_weights(ends[1], [shows])[1].normalised()] == pytest.approx(max(shown.values()))
+    assert max(shown.values()) > min(shown.values()) + 1
     easy = pairs(1, 1)                                       # one video: every mix finds it
     assert choose_weights(ends[1], [easy, shows])[1] == choose_weights(ends[1], [shows])[1]
 
