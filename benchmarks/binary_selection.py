@@ -7,18 +7,21 @@ alone (mean pool), and the checkpoint shown the next question's photo, which say
 from __future__ import annotations
 
 import argparse
+import hashlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from benchmarks.features import clips_with_times, open_encoder, photo_pairs
+from benchmarks.features import clip_pairs, open_encoder, photo_pairs, reading_of, stem_of, texts
 from explorer.model.encoder import Encoder
 from explorer.service.measure import scorers
+from explorer.training.altered import AlteredPairs
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.binary_selection import KINDS, Choice, Score, WordBank, binary_selection, choices, word_bank
-from explorer.training.dataset import PairData
+from explorer.training.dataset import PairData, Picked
+from explorer.training.parsed import kept_graphs, load_graphs, remember, save_graphs
 
 
 def draw(asked: Sequence[Choice], most: int, *, seed: int = 0) -> list[Choice]:
@@ -32,6 +35,47 @@ def draw(asked: Sequence[Choice], most: int, *, seed: int = 0) -> list[Choice]:
             met.add((choice.video, choice.kind))
             drawn.append(choice)
     return drawn
+
+
+def one_a_photo(asked: Sequence[Choice], *, seed: int = 0) -> list[Choice]:
+    """To learn from: of each photo one swap of roles and one question of another kind, where there are any."""
+    rng = np.random.default_rng(seed)
+    own: dict[int, dict[str, list[Choice]]] = {}
+    for choice in asked:
+        own.setdefault(choice.video, {}).setdefault(choice.kind, []).append(choice)
+    picked = []
+    for kinds in own.values():
+        others = [kind for kind in KINDS if kind in kinds and kind != "roles"]
+        wanted = ["roles"] * ("roles" in kinds) + ([others[int(rng.integers(len(others)))]] if others else [])
+        picked += [kinds[kind][int(rng.integers(len(kinds[kind])))] for kind in wanted]
+    return picked
+
+
+def altered_pairs(encoder: Encoder, data: PairData, questions: Sequence[Choice], *, cache: Path, split: str) -> AlteredPairs:
+    """Features of the questions' photos and sentences, the altered ones kept in the cache folder."""
+    altered = [one.altered for one in questions]
+    digest = hashlib.sha256("\n".join(altered).encode()).hexdigest()[:12]
+    stem = f"altered-{split}-{digest}"
+    graphs_of(altered, cache / f"graphs-{stem}.jsonl")
+    number = {data.texts[i].text: i for i in range(len(data))}
+    return AlteredPairs([data.frames[one.video] for one in questions], Picked(data.texts, np.array([number[one.true] for one in questions])),
+                        texts(encoder, altered, cache / f"{stem_of(encoder)}-{stem}-{reading_of(encoder)}.npz"),
+                        [one.kind for one in questions])
+
+
+def train_bank(flickr8k: Path, *, cache: Path) -> WordBank:
+    """Words of the train captions, all of whose graphs are kept."""
+    captions = [pair.caption for pair in read_flickr8k(flickr8k, "train").pairs]
+    graphs_of(captions, cache / "graphs-train.jsonl")
+    return word_bank(captions)
+
+
+def graphs_of(captions: Sequence[str], path: Path) -> None:
+    """Have the role graphs of captions in memory, parsed once and kept in a file."""
+    if path.exists():
+        remember(load_graphs(path))
+    else:
+        save_graphs(path, kept_graphs(list(dict.fromkeys(captions))))
 
 
 def blind(score: Score, count: int) -> Score:
@@ -57,8 +101,8 @@ def table(encoders: Sequence[Encoder], data: PairData, questions: Sequence[Choic
 
 
 def ask(encoders: Sequence[Encoder], data: PairData, bank: WordBank, most: int, title: str) -> None:
-    texts = [data.texts[i].text for i in range(len(data))]
-    questions = draw(choices(list(zip(data.owners.tolist(), texts)), bank=bank), most)
+    captions = [data.texts[i].text for i in range(len(data))]
+    questions = draw(choices(list(zip(data.owners.tolist(), captions)), bank=bank), most)
     print(f"{title}\n\n{table(encoders, data, questions)}\n", flush=True)
 
 
@@ -71,11 +115,12 @@ def main() -> int:
     parser.add_argument("--questions", type=int, default=200, help="of a kind at most")
     chosen = parser.parse_args()
     encoders = [open_encoder(name) for name in chosen.checkpoints]
-    bank = word_bank([pair.caption for pair in read_flickr8k(chosen.flickr8k, "train").pairs])
+    bank = train_bank(chosen.flickr8k, cache=chosen.cache)
     photos = photo_pairs(encoders[0], chosen.flickr8k, "test", cache=chosen.cache)
+    graphs_of([photos.texts[i].text for i in range(len(photos))], chosen.cache / "graphs-test.jsonl")
     ask(encoders, photos, bank, chosen.questions, "Flickr8k test")
     if chosen.clips:
-        clips = clips_with_times(encoders[0], chosen.clips, cache=chosen.cache, fps=2.0, most=5)[0]
+        clips = clip_pairs(encoders[0], chosen.clips, cache=chosen.cache, most=5)
         ask(encoders, clips, bank, chosen.questions, "The clips")
     return 0
 

@@ -19,19 +19,21 @@ from explorer.records import LEVELS, LevelWeights
 HGR_LEVELS = ("event", "action", "entity")      # in the order of LEVELS
 SHARPNESS = 4.0                                 # of the attention of a node over frames [code]
 DROPOUT = 0.1                                   # on a graph layer's message [derived]
+FEATURE_DROPOUT = 0.3                           # on what a residual reads: the towers half remember their own photos [ours]
 TINY = 1e-12                                    # keeps the gradient of a square root finite at 0
 
 
 class Residual(nn.Module):
-    """x + W LN(x), W zero at the start: a linear map that begins as the identity [ours]."""
+    """x + W dropout(LN(x)), W zero at the start: a linear map that begins as the identity [ours]."""
 
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(dim)
+        self.dropout = nn.Dropout(FEATURE_DROPOUT)
         self.out = ZeroLinear(dim, dim)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x + self.out(self.norm(x))
+        return x + self.out(self.dropout(self.norm(x)))
 
 
 class GraphLayer(nn.Module):
@@ -152,6 +154,12 @@ class HGR(nn.Module):
         self.frame_weights = TokenWeight(config.dim)
         self.video = nn.ModuleDict({level: Residual(config.dim) if config.residual else nn.Linear(config.dim, config.dim)
                                     for level in HGR_LEVELS})
+
+    def hold_event(self) -> None:
+        """Let the action and entity levels learn alone: the event stays what it is, at the start the tower's mean pool [ours]."""
+        for part in (self.text.event_weights, self.text.event_out, self.frame_weights, self.video["event"]):
+            if part is not None:
+                part.requires_grad_(False)
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> VideoLevels:
         """Frame features of V videos to their three levels: `video` the event, `clips` the action, `frames` the entity.

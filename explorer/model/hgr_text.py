@@ -58,18 +58,30 @@ def slots(graph: RoleGraph) -> list[int]:
 def align(text: str, pieces: Sequence[str]) -> list[tuple[int, int]]:
     """Characters [start, end) of each piece of a text, read from left to right; (0, 0) for one that is not there.
 
+    A piece goes on where the last one ended or stands at the start of a word, where there is such a place.
+
     Example:
         >>> align("Two dogs", ["two", "dog", "##s"])
         [(0, 3), (4, 7), (7, 8)]
+        >>> align("that hat", ["hat"])
+        [(5, 8)]
     """
     lowered = text.lower() if len(text.lower()) == len(text) else text
     spans, cursor = [], 0
     for piece in pieces:
         wanted = piece.lower().removeprefix("##").removesuffix("</w>").strip()
-        at = lowered.find(wanted, cursor) if wanted else -1
+        at = _place(lowered, wanted, cursor)
         spans.append((at, at + len(wanted)) if at >= 0 else (0, 0))
         cursor = at + len(wanted) if at >= 0 else cursor
     return spans
+
+
+def _place(text: str, wanted: str, cursor: int) -> int:
+    """Where a piece is from `cursor` on; -1 where it is not."""
+    first = at = text.find(wanted, cursor) if wanted else -1
+    while at > cursor and text[at - 1].isalnum():
+        at = text.find(wanted, at + 1)
+    return at if at >= 0 else first
 
 
 def collate_graphs(features: Sequence[TextFeatures], config: ModelConfig, *,

@@ -186,6 +186,20 @@ def test_training_on_the_hinge_moves_every_weight_and_learns_the_pairs(changes: 
     assert {name for name, _ in net.named_parameters()} - touched <= {"text.event_weights.3.bias", "frame_weights.3.bias"}
 
 
+def test_a_held_event_stays_the_tower_while_the_nodes_learn() -> None:
+    net = model().train()
+    net.hold_event()
+    texts = [features(text, seed) for seed, text in enumerate(TEXTS)]
+    batch, (frames, mask) = collate_graphs(texts, net.config), videos()
+    before = net.similarity(net.encode_text(batch), net.encode_video(frames, mask))
+    optimiser = torch.optim.Adam([p for p in net.parameters() if p.requires_grad], lr=1e-2)
+    (1 - before["total"]).square().mean().backward()
+    optimiser.step()
+    after = net.eval().similarity(net.encode_text(batch), net.encode_video(frames, mask))
+    assert torch.equal(before["event"], after["event"])
+    assert (before["entity"] - after["entity"]).abs().max() > 1e-3 and (before["action"] - after["action"]).abs().max() > 1e-3
+
+
 def test_swapped_roles_have_another_graph_vector_once_roles_differ() -> None:
     net = model()
     with torch.no_grad():
@@ -213,6 +227,7 @@ def test_explain_gives_cosines_of_real_nodes_and_frames() -> None:
 def test_align_finds_pieces_and_marks_what_is_not_there() -> None:
     assert align("a dog's dog", ["dog", "dog", "cat"]) == [(2, 5), (8, 11), (0, 0)]
     assert align("İstanbul at night", ["night"]) == [(12, 17)]
+    assert align("that hat", ["hat"]) == [(5, 8)] and align("上海的猫", ["猫"]) == [(3, 4)]
 
 
 def test_a_text_without_words_keeps_its_event() -> None:

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from explorer.config import TrainConfig
-from explorer.training.altered import AlteredPairs, altered_hinge, pair_scores
+from explorer.records import LevelWeights
+from explorer.training.altered import AlteredPairs, accuracies, altered_hinge, margins, pair_scores
 from explorer.training.train import fit
 from tests.training.synthetic import DIM, model, pairs, text, unit
 
@@ -39,6 +40,23 @@ def test_the_term_by_hand_and_its_draws() -> None:
     rows = [int(rng.choice([np.arange(0, 12, 2), np.arange(1, 12, 2)][i % 2])) for i in range(8)]
     assert found[0] == found[1] == pytest.approx(2 * np.maximum(altered - true + 0.3, 0)[rows].mean(), abs=1e-5)
     assert len(set(found)) == 3
+
+
+def test_margins_are_how_far_the_true_text_is_above_at_each_level() -> None:
+    asked, net = questions(), model().eval()
+    gaps = margins(net, asked, rows=5)
+    with torch.no_grad():
+        true, altered = pair_scores(net, asked, range(12), level="clip_phrase")
+    assert gaps.shape == (3, 12)
+    np.testing.assert_allclose(gaps[1], (true - altered).numpy(), atol=1e-5)
+
+
+def test_accuracies_by_hand() -> None:
+    gaps = np.array([[1.0, -1.0, 1.0, 0.0], [0.0, 3.0, 0.0, 0.0], [-3.0, 0.0, 0.0, 0.0]])
+    kinds = ["roles", "roles", "cut", "cut"]
+    assert accuracies(gaps, kinds, LevelWeights(1, 0, 0)) == {"roles": 50.0, "cut": 75.0}
+    assert accuracies(gaps, kinds, LevelWeights(1, 0.5, 0)) == {"roles": 100.0, "cut": 75.0}
+    assert accuracies(gaps, kinds, LevelWeights(1, 0, 0.5)) == {"roles": 0.0, "cut": 75.0}
 
 
 def test_training_on_it_tells_them_apart() -> None:
