@@ -16,7 +16,7 @@ from explorer.search.repair import weigh
 from explorer.search.rerank import Encoder, Ranked
 from explorer.search.retrieve import Library
 
-SHORTLIST = 200                 # windows that the model itself scores; 99 % of top tens lie within (benchmarks/search_speed.py)
+SHORTLIST = 100                 # windows that the model itself scores; all top tens tried lie within (benchmarks/search_speed.py)
 
 
 @dataclass(frozen=True)
@@ -43,9 +43,10 @@ class Found:
 
 def ask(encoder: Encoder, query: Query) -> Asked:
     """Encode a query once; every later change of weights starts from here."""
-    encoded = encoder.text(query.text, query.phrases)
-    excluded = tuple(features.sentence for features in encoder.texts(query.excluded)) if query.excluded else ()
-    return Asked(query, encoded, weigh(encoded, {}, encode=encoder.text)[0], excluded)
+    with rerank.one_thread():
+        encoded = encoder.text(query.text, query.phrases)
+        excluded = tuple(features.sentence for features in encoder.texts(query.excluded)) if query.excluded else ()
+        return Asked(query, encoded, weigh(encoded, {}, encode=encoder.text)[0], excluded)
 
 
 def repaired(asked: Asked, phrase_weights: Mapping[str, float], *, encoder: Encoder) -> Asked:
@@ -112,6 +113,12 @@ def find(asked: Asked, *, library: Library, encoder: Encoder, weights: LevelWeig
         k: hits wanted.
         per_file: hits of one file at most.
     """
+    with rerank.one_thread():
+        return _find(asked, library, encoder, weights, calibration, k=k, per_file=per_file)
+
+
+def _find(asked: Asked, library: Library, encoder: Encoder, weights: LevelWeights, calibration: Calibration | None, *,
+          k: int, per_file: int) -> Found:
     began = time.perf_counter()
     ranked = rank(asked, library=library, encoder=encoder, weights=weights, calibration=calibration)
     if ranked is None:

@@ -1,7 +1,8 @@
 """Third step of a search: the model scores the K candidates at three levels; the scores are kept, so weights move freely."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
 SENTENCE_SHARE = 0.5            # of the frame curve; the rest is the phrases', so that a moment is where the phrases are
 EXCLUDED_Z = 2.0                # standard deviations above the library's mean from which an excluded phrase is there
 PUSHED_DOWN = 0.5               # what an excluded phrase costs a hit below that, in standard deviations of the totals
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """One thread for the small products of a search: waking more costs twice what they save (benchmarks/search_speed.py)."""
+    import torch
+    usual = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(usual)
 
 
 class Encoder(Protocol):
