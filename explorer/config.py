@@ -155,17 +155,15 @@ def _environment() -> dict[str, Any]:
 def changed_settings(data_dir: Path) -> str:
     """Say once that settings.json is not what it was at the last start; '' where it is. A person writes it, the app never does.
 
-    What it is now is remembered, for the writer of the data folder to ask at each start; where the disk refuses that, it is told again.
-
-    Raises:
-        ExplorerError: the settings cannot be read.
+    What it is now is remembered, for the writer of the data folder to ask at each start; where the disk refuses that, it is told again,
+    and where it gives neither file, that is told: it keeps nobody from searching.
     """
     path, seen = data_dir / SETTINGS, data_dir / SEEN
     try:
         now = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
         before = seen.read_bytes().decode("ascii", "replace") if seen.exists() else ""
     except OSError as error:
-        raise ExplorerError(f"cannot read {error.filename}: {error.strerror}; make it readable") from error
+        return f"whether {path} was changed cannot be told: {error.filename} cannot be read ({error.strerror}); make it readable"
     if now == before or not before and now == "none":
         return ""
     with contextlib.suppress(ExplorerError):

@@ -53,3 +53,9 @@ def test_changed_settings_are_told_once(tmp_path: Path) -> None:
     (tmp_path / SETTINGS).unlink()
     assert "was removed since the last start" in changed_settings(tmp_path) and changed_settings(tmp_path) == ""
     assert names(tmp_path) == [SEEN]
+
+
+def test_a_record_of_the_settings_that_cannot_be_read_is_told_and_stops_nothing(tmp_path: Path) -> None:
+    (tmp_path / SEEN).mkdir()
+    told = changed_settings(tmp_path)
+    assert f"{tmp_path / SEEN} cannot be read" in told and "make it readable" in told

@@ -95,7 +95,7 @@ class Child:
     """One process of `explorer.media.worker`. Any thread may kill it; one thread talks to it."""
 
     def __init__(self, *, memory_mb: int, may_write: bool = False) -> None:
-        command = [sys.executable, "-m", "explorer.media.worker", "--memory", str(memory_mb)]
+        command = [sys.executable, "-m", "explorer.media.worker", "--memory", str(memory_mb), "--parent", str(os.getpid())]
         places = [str(PROJECT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
         self.memory_mb = memory_mb

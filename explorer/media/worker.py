@@ -4,6 +4,7 @@ from __future__ import annotations
 import argparse
 import os
 import queue
+import signal
 import sys
 import threading
 import time
@@ -22,7 +23,8 @@ from explorer.records import ExplorerError, Frames, FrameSize
 TOO_MUCH_MEMORY = 77               # exit code where the memory limit was passed
 HANDLES = 64                       # open files at most
 ADDRESS_ROOM = 3 << 30             # bytes of address space beyond the memory limit: libraries and thread stacks reserve more than they use
-WATCH = 0.05                       # seconds between two looks at the memory in use
+WATCH = 0.05                       # seconds between two looks at the memory in use and at the parent
+STUCK = 120                        # seconds without such a look after which the system ends this process: native code never let go
 AHEAD = 4                          # messages decoded while the parent is busy: 20 MB at 224 x 224
 Message = tuple[dict[str, Any], list[bytes]]
 
@@ -110,17 +112,25 @@ def _memory_in_use() -> int:
         return 0
 
 
-def _watch_memory(limit: int) -> None:
+def _watch(limit: int, parent: int) -> None:
+    """End this process where it holds too much memory or its parent is gone.
+
+    Native code that never lets go of the interpreter stops this thread too: the alarm, set anew at each look, is then the system's to ring.
+    """
+    alarm = getattr(signal, "alarm", lambda seconds: None)         # Windows has none
     while True:
         if _memory_in_use() > limit:
             os._exit(TOO_MUCH_MEMORY)
+        if os.name == "posix" and os.getppid() != parent:          # on Windows a launcher may stand between
+            os._exit(0)
+        alarm(STUCK)
         time.sleep(WATCH)
 
 
-def _limit(memory_mb: int, *, may_write: bool) -> None:
+def _limit(memory_mb: int, *, parent: int, may_write: bool) -> None:
     """Limits that hold where a system has them: address space, handles, no core file, no file written by the decoder."""
     limit = memory_mb << 20
-    threading.Thread(target=_watch_memory, args=(limit,), daemon=True).start()
+    threading.Thread(target=_watch, args=(limit, parent), daemon=True).start()
     try:
         import resource
     except ImportError:                                   # Windows
@@ -177,12 +187,13 @@ def main() -> None:
     """Entry point: keep the answer pipe to ourselves, since FFmpeg and decord may print to standard output."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--memory", type=int, required=True)
+    parser.add_argument("--parent", type=int, required=True, help="its process number; this process ends with it")
     parser.add_argument("--may-write", action="store_true")
     chosen = parser.parse_args()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     av.logging.set_level(None)
-    _limit(chosen.memory, may_write=chosen.may_write)
+    _limit(chosen.memory, parent=chosen.parent, may_write=chosen.may_write)
     serve(sys.stdin.buffer, answers)
 
 

@@ -2,7 +2,10 @@
 from __future__ import annotations
 
 import os
+import select
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +17,7 @@ import numpy as np
 import pytest
 
 from benchmarks.faults import odd, stripes
-from explorer.config import SamplingConfig
+from explorer.config import PROJECT_DIR, SamplingConfig
 from explorer.media import decode as decode_module
 from explorer.media.decode import Cancelled, Clip, DecodeWorker
 from explorer.records import ExplorerError, Frames, FrameSize
@@ -248,6 +251,27 @@ def test_the_child_is_renewed_and_dies_with_its_parent(tmp_path: Path, monkeypat
         assert pids[0] == pids[1] != pids[2] == pids[3]
         worker._child._process.stdin.close()                 # what the end of the parent looks like to the child
         assert worker._child._process.wait(5) == 0
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs a system with process alarms")
+def test_a_child_ends_with_its_parent_though_its_pipe_is_held_open(tmp_path: Path) -> None:
+    """The middle process starts the child and goes; this one still holds the other end of what the child reads, and reads what it writes."""
+    child = "[sys.executable, '-m', 'explorer.media.worker', '--memory', '2000', '--parent', str(os.getpid())]"
+    middle = f"import os, subprocess, sys, time; subprocess.Popen({child}); print('begun', flush=True); time.sleep(600)"
+    with subprocess.Popen([sys.executable, "-c", middle], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PROJECT_DIR) as process:
+        assert process.stdout is not None and process.stdout.readline() == b"begun\n"
+        assert not select.select([process.stdout], [], [], 0)[0]
+        process.kill()
+        assert select.select([process.stdout], [], [], 30)[0] and process.stdout.read() == b""
+
+
+@pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs a system with process alarms")
+def test_a_child_whose_native_code_never_lets_go_is_ended_by_the_system() -> None:
+    """A regular expression that runs for ever holds the interpreter, as a decoder's native code may."""
+    code = ("import os, re, threading; from explorer.media import worker; worker.STUCK = 1;"
+            "threading.Thread(target=worker._watch, args=(1 << 40, os.getppid()), daemon=True).start();"
+            "import time; time.sleep(0.5); re.match('(a+)+$', 'a' * 64 + 'b')")
+    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, timeout=60).returncode == -signal.SIGALRM
 
 
 def test_odd_names(worker: DecodeWorker, tmp_path: Path) -> None:
