@@ -1,10 +1,12 @@
-"""Words and phrases in the context of their text: each is the mean of the token outputs under its characters."""
+"""Words and phrases in the context of their sentence: each is the mean of the token outputs under its characters."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
+from explorer.model.towers import TowerOutput
 from explorer.records import Phrase
 
 Spans = Sequence[tuple[int, int]]
@@ -34,3 +36,9 @@ def span_vectors(tokens: np.ndarray, shares: np.ndarray) -> np.ndarray:
     """Token outputs (L, D) and shares (n, L) -> (n, D) unit vectors; 0 for a span without a token."""
     means = shares @ tokens
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
+
+
+def joined(whole: TowerOutput, sentences: Sequence[TowerOutput], starts: Sequence[int]) -> TowerOutput:
+    """A text as a whole with the tokens of its sentences, each read by itself; starts: their first characters in the text."""
+    spans = [(a + start, b + start) for output, start in zip(sentences, starts, strict=True) for a, b in output.spans]
+    return replace(whole, vectors=np.concatenate([output.vectors for output in sentences]), spans=tuple(spans))

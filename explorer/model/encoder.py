@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from explorer.config import ModelConfig
 from explorer.model import phrases as parser
 from explorer.model.batch import collate_text
-from explorer.model.contextual import span_vectors, token_shares
+from explorer.model.contextual import Spans, joined, span_vectors, token_shares
 from explorer.model.graph import RoleGraph
 from explorer.model.hcmi import TextLevels, VideoLevels
 from explorer.model.towers import Tower, TowerOutput
@@ -18,7 +19,7 @@ from explorer.records import FrameSize, LevelWeights, Phrase, TextFeatures
 
 WINDOWS_AT_ONCE = 512
 
-Spans = tuple[Phrase, ...]
+Phrases = tuple[Phrase, ...]
 
 
 class Encoder:
@@ -66,23 +67,31 @@ class Encoder:
         words = [found.words[:self.config.words] for found in parsed]
         if self.config.text_levels == "prompted":
             return self._prompted(texts, words, spans)
-        return [self._in_context(*row) for row in zip(texts, self.tower.encode_tokens(list(texts)), words, spans)]
+        outputs = self._by_sentence(texts, [found.sentences for found in parsed])
+        return [self._in_context(*row) for row in zip(texts, outputs, words, spans)]
 
-    def _prompted(self, texts: Sequence[str], words: Sequence[Spans], spans: Sequence[Spans]) -> list[TextFeatures]:
+    def _prompted(self, texts: Sequence[str], words: Sequence[Phrases], spans: Sequence[Phrases]) -> list[TextFeatures]:
         """Words and phrases as texts of their own."""
         prompts = [self._prompt(span.text) for row in (*words, *spans) for span in row]
         vectors = self._vectors([*texts, *prompts])
         return [TextFeatures(text, vectors[text], self._rows(vectors, own), tuple(word.text for word in own),
                              self._rows(vectors, chosen), chosen) for text, own, chosen in zip(texts, words, spans)]
 
-    def _in_context(self, text: str, output: TowerOutput, words: Spans, spans: Spans) -> TextFeatures:
+    def _by_sentence(self, texts: Sequence[str], sentences: Sequence[Spans]) -> list[TowerOutput]:
+        """Each text as a whole, its tokens read in their own sentence: the next sentence may speak of another scene."""
+        pieces = [text[start:end] for text, spans in zip(texts, sentences) for start, end in spans]
+        whole, parts = self.tower.encode_tokens(list(texts)), iter(self.tower.encode_tokens(pieces))
+        return [joined(output, list(islice(parts, len(spans))), [start for start, _ in spans]) if spans else output
+                for output, spans in zip(whole, sentences)]
+
+    def _in_context(self, text: str, output: TowerOutput, words: Phrases, spans: Phrases) -> TextFeatures:
         """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens themselves."""
         phrases = self._spanned(output, spans)
         if self.config.text_levels == "learned":
             return TextFeatures(text, output.sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans)
         return TextFeatures(text, output.sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans)
 
-    def _spanned(self, output: TowerOutput, spans: Spans) -> np.ndarray:
+    def _spanned(self, output: TowerOutput, spans: Phrases) -> np.ndarray:
         """(n, D) means of token outputs; what lies past the tower's length is a text of its own."""
         rows = span_vectors(output.vectors, token_shares(output.spans, spans))
         cut = [i for i, row in enumerate(rows) if not row.any()]
@@ -156,7 +165,7 @@ class Encoder:
     def _prompt(self, text: str) -> str:
         return self.config.prompt.format(text)
 
-    def _rows(self, vectors: dict[str, np.ndarray], spans: Spans) -> np.ndarray:
+    def _rows(self, vectors: dict[str, np.ndarray], spans: Phrases) -> np.ndarray:
         return np.stack([vectors[self._prompt(span.text)] for span in spans]) if spans else self._none()
 
     def _none(self) -> np.ndarray:

@@ -1,6 +1,7 @@
 """A text -> its words, its phrases (the chips of a query) and its role graph, by spaCy; no torch."""
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ MAX_WORDS = 32                          # W, words a sentence
 MAX_PHRASES = 6                         # P, phrases a sentence
 MAX_OBJECT_WORDS = 4                    # a verb phrase with a longer object is no longer one thing to look for
 BATCH = 256
+SENTENCE_END = re.compile(r" *[.!?;…\n][.!?;…\n ]*")       # as a token of its own: the dots of "St." and "U.S." end nothing
 FUNCTION = frozenset("ADP AUX CCONJ CONJ DET PART PRON PUNCT SCONJ SPACE SYM".split())
 UNUSED_PIPES = ["ner", "lemmatizer"]
 
@@ -37,6 +39,7 @@ class Parsed:
     words: tuple[Phrase, ...]
     phrases: tuple[Phrase, ...]
     graph: RoleGraph
+    sentences: tuple[tuple[int, int], ...] = ()        # characters [start, end) of each, covering the text; () for one
 
 
 def words(text: str) -> tuple[Phrase, ...]:
@@ -106,7 +109,16 @@ def _read(doc: Doc, text: str) -> Parsed:
     if not text.strip():
         return Parsed(text, (), (), event_only(text))
     found = _words(doc, text)
-    return Parsed(text, found, _phrases(doc, text) or _whole(doc, text, found), build(doc, text))
+    return Parsed(text, found, _phrases(doc, text) or _whole(doc, text, found), build(doc, text), _sentences(doc, text))
+
+
+def _sentences(doc: Doc, text: str) -> tuple[tuple[int, int], ...]:
+    """Where a text of several sentences is cut: after each end as written, where words follow; the last takes what is not parsed."""
+    after_ends = [token.idx for before, token in zip(doc, doc[1:]) if SENTENCE_END.fullmatch(before.text)]
+    starts = [0, *after_ends, len(text)]
+    worded = [start for start, end in zip(starts, starts[1:]) if any(map(str.isalpha, text[start:end]))]
+    cuts = [0, *worded[1:], len(text)]
+    return tuple(zip(cuts, cuts[1:])) if len(worded) > 1 else ()
 
 
 def _words(doc: Doc, text: str) -> tuple[Phrase, ...]:

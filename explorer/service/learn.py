@@ -93,7 +93,8 @@ def learn_unfrozen(explorer: Explorer, chosen: argparse.Namespace, captions: Cap
         ExplorerError: an HGR model, or captions or videos that cannot be used.
     """
     from explorer.model.checkpoint import describe, load
-    from explorer.training.unfrozen import fit_unfrozen, own_tower
+    from explorer.training.joint import own_tower
+    from explorer.training.unfrozen import fit_unfrozen
     started, folder = time.monotonic(), explorer.shelf.folder(base)
     about, weights = describe(folder), explorer.shelf.tower_tensors(folder)
     if chosen.model == "hgr" or about["config"]["model"] == "hgr":

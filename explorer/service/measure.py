@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
     from explorer.service import Explorer
     from explorer.training.binary_selection import Score
-    from explorer.training.unfrozen import Entry, PixelData
+    from explorer.training.pixels import Entry, PixelData
 
 PICTURES = (".jpg", ".jpeg", ".png")
 PICTURES_AT_ONCE = 64
@@ -157,7 +157,7 @@ def load_pixels(explorer: Explorer, captions: CaptionSet, folder: Path, *, size:
         ExplorerError: no captioned file is there, or none can be read.
     """
     from explorer.media.decode import DecodeWorker
-    from explorer.training.unfrozen import pixel_data
+    from explorer.training.pixels import pixel_data
     paths, notices = match_videos(captions.pairs, folder)
     entries = list(dict.fromkeys((pair.file, pair.start, pair.end) for pair in captions.pairs if pair.file in paths))
     frames = explorer.settings.sampling.frames

@@ -80,6 +80,17 @@ def test_words_and_phrases_in_context_are_means_of_the_token_outputs_under_them(
     np.testing.assert_allclose(found.sentence, tower.encode_texts([TEXT])[0], atol=1e-5)
 
 
+def test_each_sentence_is_read_by_itself_and_the_whole_as_one(tower: Tower) -> None:
+    encoder = Encoder(tower, HCMI(ModelConfig(dim=DIM, text_levels="contextual")), name="tiny-3")
+    first, second = "a man in a red hat waves.", "Two dogs sleep on a St. Bernard!"
+    found, alone = encoder.text(f"{first} {second}"), encoder.texts([first, second])
+    assert found.word_texts == alone[0].word_texts + alone[1].word_texts
+    assert [p.text for p in found.phrase_spans] == [p.text for text in alone for p in text.phrase_spans]
+    for level in ("words", "phrases"):
+        np.testing.assert_allclose(getattr(found, level), np.concatenate([getattr(text, level) for text in alone]), atol=1e-5)
+    np.testing.assert_allclose(found.sentence, tower.encode_texts([f"{first} {second}"])[0], atol=1e-5)
+
+
 def test_what_lies_past_the_towers_length_is_a_text_of_its_own(tower: Tower) -> None:
     encoder = Encoder(tower, HCMI(ModelConfig(dim=DIM, text_levels="contextual")), name="tiny-4")
     text = "a dog and " * 40 + "an umbrella"

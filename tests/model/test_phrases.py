@@ -64,6 +64,16 @@ def test_blank_text_has_none(text: str) -> None:
     assert words(text) == () and phrases(text) == ()
 
 
+@pytest.mark.parametrize(("text", "wanted"), [
+    ("a dog runs . it is black .", ["a dog runs . ", "it is black ."]),
+    ("A St. Bernard sleeps in the U.S. Then a man waves! ...", ["A St. Bernard sleeps in the U.S. Then a man waves! ..."]),
+    ("A St. Bernard sleeps. Then a man waves! ...", ["A St. Bernard sleeps. ", "Then a man waves! ..."]),
+    ("a man; a dog?! A cat", ["a man; ", "a dog?! ", "A cat"]), ("dog\n\ncat", ["dog\n\n", "cat"]), (" . a dog", [" . a dog"]),
+    ("a dog. !!", ["a dog. !!"]), ("...", ["..."]), ("", [""])])
+def test_sentences_end_where_their_ends_are_written(text: str, wanted: list[str]) -> None:
+    assert [text[a:b] for a, b in parse([text])[0].sentences or ((0, len(text)),)] == wanted
+
+
 def test_long_text_keeps_the_most_telling_phrases_in_order() -> None:
     text = "a man , a dog , a cat , a bird , a big red car , a small wooden boat , a cup , an old stone bridge and a fish"
     found = [phrase.text for phrase in phrases(text)]

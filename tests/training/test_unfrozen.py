@@ -15,16 +15,19 @@ from explorer.config import ModelConfig, Settings, TrainConfig
 from explorer.model import phrases as parser
 from explorer.model.batch import TextBatch
 from explorer.model.hcmi import HCMI
-from explorer.model.towers import load_tower, split_trained
-from explorer.records import CaptionPair, ExplorerError, FrameSize, TrainStep
+from explorer.model.towers import Tower, load_tower, split_trained
+from explorer.records import CaptionPair, ExplorerError, FrameSize, Phrase, TrainStep
 from explorer.service import Explorer, measure
 from explorer.service.learn import keep_unfrozen, learn
+from explorer.training.gradients import gradients
+from explorer.training.joint import Joint, own_tower, thaw
 from explorer.training.objective import from_levels
-from explorer.training.unfrozen import Joint, PixelData, Unfrozen, fit_unfrozen, gradients, own_tower, pixel_data, thaw
+from explorer.training.pixels import PixelData, pixel_data
+from explorer.training.unfrozen import Unfrozen, fit_unfrozen
 from tests.media.videos import Recipe, coloured
 from tests.model.tiny_clip import DIM, SIZE, make
 
-CAPTIONS = ["a red car", "a green field", "two blue boats", "a white wall", "a black cat", "one yellow bus", "a purple hat", "an old stone"]
+CAPTIONS = ["a red car", "a green field", "two blue boats. One red flag", "a white wall", "a black cat", "one yellow bus", "a purple hat", "an old stone"]
 SMALL = Recipe(fps=5, width=64, height=64, gop=5)
 
 
@@ -52,10 +55,22 @@ def finish(steps: Generator[TrainStep, None, Unfrozen]) -> tuple[list[TrainStep]
             return seen, end.value
 
 
+def sentences_of(text: str) -> tuple[tuple[int, int], ...]:
+    return parser.parse([text])[0].sentences or ((0, len(text)),)
+
+
+def in_its_sentence(tower: Tower, text: str, span: Phrase) -> torch.Tensor:
+    """The mean (D,) of the token outputs under a span, its sentence read by itself."""
+    [(start, end)] = [cut for cut in sentences_of(text) if cut[0] <= span.start < cut[1]]
+    tokens, keep, places = tower.token_vectors([text[start:end]])
+    under = [i for i, (a, b) in enumerate(places[0]) if a + start < span.end and b + start > span.start]
+    return torch.nn.functional.normalize(tokens[0][keep[0]][under].mean(0), dim=0)
+
+
 @pytest.mark.parametrize("text_levels", ["prompted", "contextual", "learned"])
 def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.training.unfrozen.IMAGES_AT_ONCE", {"cpu": 4})      # several chunks
-    monkeypatch.setattr("explorer.training.unfrozen.TEXTS_AT_ONCE", {"cpu": 3})
+    monkeypatch.setattr("explorer.training.gradients.IMAGES_AT_ONCE", {"cpu": 4})      # several chunks
+    monkeypatch.setattr("explorer.training.gradients.TEXTS_AT_ONCE", {"cpu": 3})
     data, config = drawn(4), TrainConfig(denoise=False, unfreeze="all")
     torch.manual_seed(0)
     tower = own_tower(name, device="cpu", weights={})
@@ -77,16 +92,13 @@ def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: 
         sentences.append(tower.text_vectors([text.text])[0])
         prompts = [[f"a video of {word}" for word in text.word_texts], [f"a video of {p.text}" for p in text.phrase_spans]]
         if text_levels == "learned":
-            tokens = tower.token_vectors([text.text])[0][0]
+            tokens = torch.cat([tower.token_vectors([text.text[a:b]])[0][0] for a, b in sentences_of(text.text)])
             words[row, :len(tokens)], word_mask[row, :len(tokens)] = tokens, True
         elif text_levels == "contextual":
-            tokens, keep, places = tower.token_vectors([text.text])
             own = [(words, word_mask, parser.words(text.text)), (phrases, phrase_mask, text.phrase_spans)]
             for out, real, asked in own:
                 for k, span in enumerate(asked):
-                    under = [i for i, (a, b) in enumerate(places[0]) if a < span.end and b > span.start]
-                    out[row, k] = torch.nn.functional.normalize(tokens[0][keep[0]][under].mean(0), dim=0)
-                    real[row, k] = True
+                    out[row, k], real[row, k] = in_its_sentence(tower, text.text, span), True
         else:
             for out, real, asked in ((words, word_mask, prompts[0]), (phrases, phrase_mask, prompts[1])):
                 for k, prompt in enumerate(asked):
