@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from explorer.training.dataset import PairData
     from explorer.training.unfrozen import Unfrozen
 
+STATES = "training"            # folder of the data folder: saved states of runs that have not ended
 MANY = 2000                    # captions from which the whole hierarchy is trained rather than fine-tuned with an anchor
 HELD_VIDEOS = 0.1              # share of videos that choose the epoch
 
@@ -64,15 +66,18 @@ def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argp
 
 def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *,
                base: str) -> Generator[Progress, None, dict[str, Any]]:
-    """A fresh hierarchy on the base's tower; kept where its rsum on held-out videos beats the base's."""
-    from explorer.model.checkpoint import build
-    from explorer.training.train import fit, validate
+    """A fresh hierarchy on the base's tower, kept where it beats the base on held-out videos by rsum; a killed run, asked again, goes on."""
+    from explorer.training.state import folder_of
+    from explorer.training.train import begin, fit, identity, validate
     started = time.monotonic()
     train, held = split_videos(data, seed=chosen.seed)
-    model = build(fresh_config(encoder.config, chosen.model))
-    before = validate(encoder.model, held)
     defaults = TrainConfig(epochs=50, batch_size=64) if chosen.model == "hgr" else TrainConfig()
-    yield from follow(fit(model, train, replace(defaults, **options(chosen)), validation=held), f"{len(train)} captions")
+    config = replace(defaults, **options(chosen))
+    model = begin(fresh_config(encoder.config, chosen.model), seed=config.seed)
+    before = validate(encoder.model, held)
+    states = folder_of(explorer.settings.data_dir / STATES, {**identity(model, train, config), "tower": encoder.tower_name})
+    yield from follow(fit(model, train, config, validation=held, folder=states), f"{len(train)} captions")
+    shutil.rmtree(states, ignore_errors=True)
     after = validate(model, held)
     kept = after["rsum"] > before["rsum"]
     name = base
@@ -87,14 +92,16 @@ def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: arg
 def learn_unfrozen(explorer: Explorer, chosen: argparse.Namespace, captions: CaptionSet, *, base: str) -> Iterator[Progress]:
     """The towers learn too (--unfreeze), from pixels; kept as a checkpoint with a tower of its own where that is better.
 
-    The base's hierarchy goes on learning; one without learned modules gets them where there are many captions.
+    The base's hierarchy goes on learning; one without learned modules gets them where there are many captions. A killed run, asked
+    again, goes on from its newest saved state.
 
     Raises:
         ExplorerError: an HGR model, or captions or videos that cannot be used.
     """
     from explorer.model.checkpoint import describe, load
     from explorer.training.joint import own_tower
-    from explorer.training.unfrozen import fit_unfrozen
+    from explorer.training.state import folder_of
+    from explorer.training.unfrozen import fit_unfrozen, identity
     started, folder = time.monotonic(), explorer.shelf.folder(base)
     about, weights = describe(folder), explorer.shelf.tower_tensors(folder)
     if chosen.model == "hgr" or about["config"]["model"] == "hgr":
@@ -102,11 +109,13 @@ def learn_unfrozen(explorer: Explorer, chosen: argparse.Namespace, captions: Cap
     tower = own_tower(about["tower"], device=explorer.settings.device, weights=weights)
     data, notices = yield from load_pixels(explorer, captions, chosen.videos, size=tower.frame_size)
     train, held = split_videos(data.pairs, seed=chosen.seed)
+    config = replace(TrainConfig(unfreeze=chosen.unfreeze), **options(chosen))
     model = load(folder, width=tower.dim).to(tower.device)
     if len(train) >= MANY and not any("aggregator" in name or "attention" in name for name in model.state_dict()):
-        model = grown(model).to(tower.device)
-    config = replace(TrainConfig(unfreeze=chosen.unfreeze), **options(chosen))
-    outcome = yield from follow(fit_unfrozen(tower, model, data, train, held, config), f"{len(train)} captions")
+        model = grown(model, seed=config.seed).to(tower.device)
+    states = folder_of(explorer.settings.data_dir / STATES, identity(tower, model, data, train, config))
+    outcome = yield from follow(fit_unfrozen(tower, model, data, train, held, config, folder=states), f"{len(train)} captions")
+    shutil.rmtree(states, ignore_errors=True)
     name = base
     if outcome.kept:
         name = chosen.name or time.strftime("tuned-%Y%m%d-%H%M%S")
@@ -129,11 +138,10 @@ def keep_unfrozen(explorer: Explorer, outcome: Unfrozen, tensors: dict[str, Any]
     explorer.shelf.forget(name)
 
 
-def grown(model: Any) -> Any:
+def grown(model: Any, *, seed: int) -> Any:
     """The learned hierarchy with a base's logit scale and level weights; until it is trained it ranks as the base does."""
-    from explorer.model.checkpoint import build
-    config = replace(fresh_config(model.config, "hcmi"), level_weights=model.config.level_weights)
-    fresh = build(config)
+    from explorer.training.train import begin
+    fresh = begin(replace(fresh_config(model.config, "hcmi"), level_weights=model.config.level_weights), seed=seed)
     fresh.load_state_dict(model.state_dict(), strict=False)
     return fresh
 

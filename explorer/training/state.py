@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import torch
 from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
-from torch import Tensor, nn
+from torch import Tensor
 
 from explorer.atomic import write_bytes
 from explorer.records import ExplorerError
@@ -29,9 +30,9 @@ class Position:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
-def capture(model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Every tensor a run needs to go on bit by bit: weights, optimiser, best weights, random state."""
-    tensors = {f"model.{name}": value for name, value in model.state_dict().items()}
+def capture(weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Every tensor a run needs to go on bit by bit: weights that learn, optimiser, best weights, random state."""
+    tensors = {f"model.{name}": value for name, value in weights.items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
     for number, values in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{number}.{name}": torch.as_tensor(value) for name, value in values.items()}
@@ -41,9 +42,8 @@ def capture(model: nn.Module, optimizer: torch.optim.Optimizer, best: dict[str, 
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
-def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Put captured tensors back; returns the best weights (empty before the first validation)."""
-    model.load_state_dict(_under(tensors, "model."))
+def restore(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Put captured optimiser and random state back; returns the weights, and the best ones (empty before the first validation)."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(tensors, "optimizer.").items():
         number, key = name.split(".", 1)
@@ -52,11 +52,16 @@ def restore(tensors: dict[str, Tensor], model: nn.Module, optimizer: torch.optim
     torch.set_rng_state(tensors["random.cpu"])
     if "random.cuda" in tensors and torch.cuda.is_available():
         torch.cuda.set_rng_state(tensors["random.cuda"])
-    return _under(tensors, "best.")
+    return _under(tensors, "model."), _under(tensors, "best.")
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def folder_of(root: Path, run: Mapping[str, Any]) -> Path:
+    """The folder of one run alone: the same run asked for again finds its states there."""
+    return root / _digest(dict(run))[:16]
 
 
 def save_state(folder: Path, tensors: dict[str, Tensor], *, position: Position, run: dict[str, Any]) -> None:

@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explorer.config import TrainConfig, to_dict
+from explorer.config import ModelConfig, TrainConfig, to_dict
+from explorer.model.checkpoint import build
 from explorer.records import ExplorerError, TrainStep
 from explorer.training.dataset import Batch, PairData, batches, epoch
 from explorer.training.evaluate import as_json, level_scores, measure, rsum
@@ -44,6 +45,12 @@ class Run:
     @property
     def steps(self) -> int:
         return sum(self.steps_per_epoch)
+
+
+def begin(config: ModelConfig, *, seed: int) -> nn.Module:
+    """An untrained model, the same for the same seed."""
+    torch.manual_seed(seed)
+    return build(config)
 
 
 def learning_rate(step: int, steps: int, *, peak: float, warmup: float) -> float:
@@ -92,14 +99,17 @@ def setup(model: nn.Module, data: PairData, config: TrainConfig, *, folder: Path
     optimizer = torch.optim.AdamW(groups(model, config), lr=config.lr, betas=BETAS)
     counts = [len(batches(data, config.batch_size, np.random.default_rng([config.seed, number])))
               for number in range(config.epochs)]
-    run = Run(model, optimizer, config, counts, Position(), {}, _identity(model, data, config) if folder else {})
+    run = Run(model, optimizer, config, counts, Position(), {}, identity(model, data, config) if folder else {})
     saved = load_state(folder, run=run.identity) if folder else None
     if saved:
-        run.best, run.position = restore(saved[0], model, optimizer), saved[1]
+        weights, run.best = restore(saved[0], optimizer)
+        run.position = saved[1]
+        model.load_state_dict(weights)
     return run
 
 
-def _identity(model: nn.Module, data: PairData, config: TrainConfig) -> dict[str, Any]:
+def identity(model: nn.Module, data: PairData, config: TrainConfig) -> dict[str, Any]:
+    """What makes a run this run: it goes on only with the same settings, model and data."""
     return {"train": to_dict(config), "model": to_dict(model.config), "data": data_key(data)}
 
 
@@ -158,7 +168,7 @@ def _epoch(run: Run, data: PairData, validation: PairData | None, folder: Path |
             position.epoch, position.batch = number + 1, 0
             metrics = _consider(run, validate(run.model, validation, frames=frames)) if validation is not None else {}
         if folder and world()[0] == 0 and (last or position.step % save_every == 0):
-            save_state(folder, capture(run.model, run.optimizer, run.best), position=position, run=run.identity)
+            save_state(folder, capture(run.model.state_dict(), run.optimizer, run.best), position=position, run=run.identity)
         yield TrainStep(number, position.step, run.steps, named, rate, _seconds_left(run, clock), metrics)
 
 

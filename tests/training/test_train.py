@@ -115,8 +115,8 @@ def test_a_flipped_bit_falls_back_to_the_state_before(tmp_path: Path) -> None:
 
 
 def load_run(folder: Path) -> int:
-    from explorer.training.train import _identity
-    return load_state(folder, run=_identity(model(), pairs(), TRAIN))[1].step
+    from explorer.training.train import identity
+    return load_state(folder, run=identity(model(), pairs(), TRAIN))[1].step
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs SIGKILL")

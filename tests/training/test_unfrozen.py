@@ -168,6 +168,45 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_named(name: str) -> None:
     assert any(caption in str(caught.value) for caption in CAPTIONS)
 
 
+def test_going_on_after_a_stop_is_the_same_as_never_stopping(name: str, tmp_path: Path) -> None:
+    data, config = drawn(), TrainConfig(epochs=3, batch_size=3, lr=1.0, unfreeze="last")
+
+    def run(folder: Path, *, until: int = 100) -> tuple[list[int], bytes]:
+        torch.manual_seed(7)
+        tower, model = own_tower(name, device="cpu", weights={}), HCMI(ModelConfig(dim=DIM, heads=2, frame_layers=1))
+        steps = fit_unfrozen(tower, model, data, data.pairs, data.pairs, config, folder=folder, save_every=2)
+        seen = []
+        for step in steps:
+            seen.append(step.step)
+            if step.step == until:
+                break
+        tensors = [*tower.model.state_dict().values(), *model.state_dict().values()]
+        return seen, b"".join(value.numpy().tobytes() for value in tensors)
+
+    whole, weights = run(tmp_path / "whole")
+    first, stopped = run(tmp_path / "broken", until=5)
+    rest, again = run(tmp_path / "broken")
+    assert whole == list(range(1, 10)) and first == whole[:5] and rest == whole[4:]        # from the state of step 4
+    assert stopped != weights and again == weights
+    with pytest.raises(ExplorerError, match="other settings or data"):
+        next(fit_unfrozen(own_tower(name, device="cpu", weights={}), HCMI(ModelConfig(dim=DIM)), data, data.pairs, data.pairs, config,
+                          folder=tmp_path / "broken"))
+
+
+def test_a_killed_command_goes_on_and_leaves_no_state_behind(name: str, tmp_path: Path) -> None:
+    captions = library(tmp_path / "videos")
+    with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
+        *_, done = explorer.shelf.add_tower(name)
+        for unfreeze in ("last", "none"):
+            given = arguments(captions, done.summary["checkpoint"], unfreeze=unfreeze, model="hcmi" if unfreeze == "last" else "hgr")
+            begun = learn(explorer, given)
+            next(step for step in begun if step.stage == "train")
+            del begun                                                    # what a kill leaves: the saved states
+            assert list((tmp_path / "data" / "training").glob("*/state-*.json"))
+            again = [step.done for step in learn(explorer, given) if step.stage == "train"]
+            assert again[0] == 2 and not list((tmp_path / "data" / "training").iterdir())
+
+
 def library(folder: Path) -> Path:
     """Five videos, one of them captioned by spans, a photo and a broken file; returns the captions."""
     folder.mkdir()
