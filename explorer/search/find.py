@@ -92,8 +92,8 @@ def present(ranked: Ranked, query: Query, *, library: Library, encoder: Encoder,
     levels = rerank.take(ranked.levels, rows)
     z = None if calibration is None else calibrate.among_captions(encoder, calibration, levels, ranked.scores[rows])
     shares = np.full((len(rows), 3), np.nan) if z is None else calibrate.normal(z)
-    marks = _standing(ranked, levels, calibration)
-    hits = tuple(_hit(ranked, moment, videos[moment.video_id], library, shares[i], marks[:, i], copies)
+    seen = _standing(ranked, levels, calibration) >= calibrate.found_line(encoder)
+    hits = tuple(_hit(ranked, moment, videos[moment.video_id], library, shares[i], seen[:, i], copies)
                  for i, moment in enumerate(moments))
     confidence = 1.0 if calibration is None or z is None else calibrate.confidence(calibration, z)
     confident = confidence >= calibrate.CONFIDENT
@@ -177,8 +177,8 @@ def _standing(ranked: Ranked, levels: object, calibration: Calibration | None) -
 
 
 def _hit(ranked: Ranked, moment: Moment, video: retrieve.VideoRow, library: Library, shares: np.ndarray,
-         marks: np.ndarray, copies: Mapping[int, Sequence[str]]) -> Hit:
-    matches = _matches(ranked, moment, library.frame_times(video.id), marks)
+         seen: np.ndarray, copies: Mapping[int, Sequence[str]]) -> Hit:
+    matches = _matches(ranked, moment, library.frame_times(video.id), seen)
     video_sentence, clip_phrase, frame_word = ranked.scores[moment.row].tolist()
     known = bool(np.isfinite(shares).all())
     return Hit(video_id=video.id, public_id=video.public_id, path=video.path, start=moment.start, end=moment.end,
@@ -190,7 +190,7 @@ def _hit(ranked: Ranked, moment: Moment, video: retrieve.VideoRow, library: Libr
                copies=tuple(copies.get(video.id, ())), in_order=phrase_order(ranked.text.text, matches))
 
 
-def _matches(ranked: Ranked, moment: Moment, times: np.ndarray, marks: np.ndarray) -> tuple[Match, ...]:
+def _matches(ranked: Ranked, moment: Moment, times: np.ndarray, seen: np.ndarray) -> tuple[Match, ...]:
     """Each phrase with the stretch of its best clip around its best frame, in the moment's window."""
     row, grids = moment.row, ranked.grids
     first, count = int(ranked.batch.first[row]), int(ranked.batch.mask[row].sum())
@@ -201,7 +201,7 @@ def _matches(ranked: Ranked, moment: Moment, times: np.ndarray, marks: np.ndarra
         runs = clip_runs(grids.assignment[row, :count, clip])
         best = max(runs, key=lambda run: float(grids.phrase_frame[row, i, run[0]:run[1] + 1].max()))
         found.append(Match(phrase, float(spans[best[0], 0]), float(spans[best[1], 1]),
-                           float(grids.phrase_clip[row, i, clip]), bool(marks[i] >= calibrate.FOUND_Z)))
+                           float(grids.phrase_clip[row, i, clip]), bool(seen[i])))
     return tuple(found)
 
 
