@@ -66,7 +66,7 @@ def fine_tune(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argp
 
 def train_anew(encoder: Encoder, data: PairData, explorer: Explorer, chosen: argparse.Namespace, *,
                base: str) -> Generator[Progress, None, dict[str, Any]]:
-    """A fresh hierarchy on the base's tower, kept where it beats the base on held-out videos by rsum; a killed run, asked again, goes on."""
+    """A fresh hierarchy on the base's tower, kept where it beats the base on held-out videos; a killed run, asked again, goes on."""
     from explorer.training.state import folder_of
     from explorer.training.train import begin, fit, identity, validate
     started = time.monotonic()
