@@ -172,6 +172,17 @@ def test_the_sliders_start_at_the_model_s_own_weights(explorer: Explorer) -> Non
     assert LevelWeights(**current["level_weights"]) == explorer.encoder().config.level_weights
 
 
+def test_the_index_is_read_ahead_of_the_model_and_serves_its_searches(explorer: Explorer) -> None:
+    wanted = explorer.search("a bicycle", remember=False)
+    explorer.searching.save()                                  # as a closing app does
+    with Explorer(Settings(data_dir=explorer.settings.data_dir, device="cpu"), writer=False) as again:
+        again.searching.read_ahead()
+        ahead = again.searching._opened(explorer.encoder().name)
+        assert len(ahead.vectors) == explorer.status()["windows"] and again.shelf.loaded("starter") is None
+        assert [hit.start for hit in again.search("a bicycle", remember=False).hits] == [hit.start for hit in wanted.hits]
+        assert again.searching._opened(explorer.encoder().name) is ahead
+
+
 def test_a_reader_beside_the_app_searches_but_does_not_write(explorer: Explorer) -> None:
     with Explorer(Settings(data_dir=explorer.settings.data_dir, device="cpu"), writer=False) as reader:
         assert reader.search("a bicycle", remember=False).hits

@@ -78,8 +78,9 @@ class Explorer:
     # ---- lifetime
 
     def warm_up(self) -> None:
-        """Load the model in a thread, so that the page opens at once and the first search waits the least."""
-        threading.Thread(target=self._warm, name="warm-up", daemon=True).start()
+        """Load the model and the index, a thread each, so that the page opens at once and the first search waits the least."""
+        for name, work in (("warm-up", self._warm), ("read-ahead", self.searching.read_ahead)):
+            threading.Thread(target=work, name=name, daemon=True).start()
 
     def _warm(self) -> None:
         try:

@@ -1,6 +1,7 @@
 """Searches as the service answers them: what was asked is encoded once, what the library makes usual is known, models share features."""
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections import OrderedDict
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from explorer.search.find import Asked
     from explorer.search.library import StoredLibrary
 
+log = logging.getLogger(__name__)
+
+CACHES = "vectors"             # folder of the data folder: the coarse caches
 ASKED_KEPT = 64                # encoded queries kept, so that sliders and chips need no tower
 CALIBRATION_SECONDS = 30.0     # a null is kept this long while indexing changes the library with every file
 PICTURE = LevelWeights(1.0, 0.0, 1.0)
@@ -122,21 +126,36 @@ class Searching:
             asked = self._asked[key]
         return encoder, find.repaired(asked, phrase_weights, encoder=encoder) if phrase_weights else asked
 
+    def read_ahead(self) -> None:
+        """Read the coarse cache, where there is one, while the model loads: neither needs the other."""
+        from explorer.index.vector_file import read_manifest
+        known = [manifest["encoder"] for path in (self.folder / CACHES).glob("*.faiss") if (manifest := read_manifest(path))]
+        if len(known) == 1:
+            try:
+                self._opened(known[0]).vectors.refresh()
+            except Exception:                             # the search that needs it says it; or the app is closing
+                log.debug("cannot read ahead", exc_info=True)
+
+    def _opened(self, maker: str) -> StoredLibrary:
+        """The windows that an encoder made, in memory once."""
+        from explorer.index.vectors import VectorCache
+        from explorer.search.library import StoredLibrary
+        with self._guard:
+            if maker not in self._libraries:
+                path = self.folder / CACHES / f"{maker}.faiss"
+                self._libraries = {maker: StoredLibrary(self.store, VectorCache(self.store, path, encoder=maker))}
+            return self._libraries[maker]
+
     def library(self, encoder: Encoder) -> StoredLibrary:
         """The index as an encoder searches it.
 
         A second model on the current one's tower takes its candidates from the current one's windows: the features
         are the same, and the fine levels of the candidates are its own.
         """
-        from explorer.index.vectors import VectorCache
         from explorer.search.library import StoredLibrary
         current = self.encoder(None)
         maker = current if current.tower_name == encoder.tower_name else encoder
-        with self._guard:
-            if maker.name not in self._libraries:
-                path = self.folder / "vectors" / f"{maker.name}.faiss"
-                self._libraries = {maker.name: StoredLibrary(self.store, VectorCache(self.store, path, encoder=maker.name))}
-            library = self._libraries[maker.name]
+        library = self._opened(maker.name)
         return library if maker is encoder else StoredLibrary(self.store, library.vectors, serves=encoder.name)
 
     def calibration(self, encoder: Encoder) -> Calibration | None:
