@@ -144,8 +144,8 @@ class Settings:
 
 def _environment() -> dict[str, Any]:
     names = {f.name: f for f in dataclasses.fields(Settings) if f.name != "sampling"}
-    found = {name: os.environ.get(f"EXPLORER_{name.upper()}") for name in names}
-    found = {name: value for name, value in found.items() if value}
+    given = ((name, os.environ.get(f"EXPLORER_{name.upper()}")) for name in names)
+    found = {name: value for name, value in given if value}
     try:
         return {name: int(value) if name == "port" else value for name, value in found.items()}
     except ValueError as error:

@@ -90,6 +90,7 @@ class Jobs:
         with self.store.database.write() as connection:
             job_id = connection.execute("INSERT INTO jobs (kind, state, arguments, created) VALUES (?, 'queued', ?, ?)",
                                         (kind, text, created)).lastrowid
+        assert job_id is not None                        # an INSERT has one
         job = Job(job_id, kind, "queued", json.loads(text), Progress("queued"), created)
         self._queue(_Run(job, maker, stop))
         return job_id

@@ -5,6 +5,7 @@ import sqlite3
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 
@@ -51,8 +52,8 @@ def check(store: Store, *, vectors: VectorCache | None = None, stills: Stills | 
     Returns:
         The findings; empty where all is well.
     """
-    parts: list[Callable[[], Iterator[_Fault]]] = [lambda: _database(store), lambda: _feature_sets(store),
-                                                   lambda: _windows(store), lambda: _videos(store)]
+    parts: list[Callable[[], Iterator[_Fault]]] = [partial(_database, store), partial(_feature_sets, store),
+                                                   partial(_windows, store), partial(_videos, store)]
     if vectors is not None:
         parts.append(lambda: _vectors(store, vectors))
     if stills is not None:
@@ -67,10 +68,9 @@ def _run(part: Callable[[], Iterator[_Fault]], *, repair: bool) -> list[Finding]
         return [Finding("database", "", str(error))]
     findings = []
     for fault in faults:
-        mended = repair and fault.mend is not None
-        if mended:
+        if repair and fault.mend is not None:
             fault.mend()
-        findings.append(replace(fault.finding, repaired=mended))
+        findings.append(replace(fault.finding, repaired=repair and fault.mend is not None))
     return findings
 
 
@@ -82,10 +82,10 @@ def _database(store: Store) -> Iterator[_Fault]:
         copies = sorted(store.path.parent.glob(f"{store.path.name}.v*.bak"))
         advice = f"put {copies[-1].name} in its place" if copies else "move it away and index again"
         yield _Fault(Finding("database", str(store.path), f"{answers[0]}; if repairing does not help, {advice}"),
-                     lambda: _reindex(store))
+                     partial(_reindex, store))
     for table, row, parent, _ in broken:
         yield _Fault(Finding("database", f"{table} {row}", f"it points to a row of {parent} that is not there"),
-                     lambda table=table, row=row: _delete_row(store, table, row))
+                     partial(_delete_row, store, table, row))
 
 
 def _reindex(store: Store) -> None:
@@ -106,7 +106,7 @@ def _feature_sets(store: Store) -> Iterator[_Fault]:
             wrong = _wrong_times(times, crc, frames) or _wrong_blocks(connection, set_id, frames, dim)
             if wrong:
                 yield _Fault(Finding("features", f"set {set_id}", f"{wrong}; its files must be indexed again"),
-                             lambda s=set_id: _drop_set(store, s))
+                             partial(_drop_set, store, set_id))
         yield from _orphans(store, connection)
 
 
@@ -115,13 +115,13 @@ def _orphans(store: Store, connection: sqlite3.Connection) -> Iterator[_Fault]:
         "SELECT count(*) FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)").fetchone()[0]
     if unused:
         yield _Fault(Finding("features", f"{unused} sets", "no file of the library has this content"),
-                     lambda: _forget_unused(store))
+                     partial(_forget_unused, store))
     stray = connection.execute(
         "SELECT DISTINCT id >> ? FROM feature_blocks WHERE id >> ? NOT IN (SELECT id FROM feature_sets)",
         (feature_rows.BLOCK_BITS,) * 2).fetchall()
     for (set_id,) in stray:
         yield _Fault(Finding("features", f"set {set_id}", "blocks without their set"),
-                     lambda s=set_id: _drop_set(store, s))
+                     partial(_drop_set, store, set_id))
 
 
 def _forget_unused(store: Store) -> None:
@@ -183,7 +183,7 @@ def _windows(store: Store) -> Iterator[_Fault]:
             if wrong and video_id not in told:
                 told.add(video_id)
                 yield _Fault(Finding("windows", f"video {video_id}, window {ordinal}", wrong),
-                             lambda v=video_id: _drop_windows(store, v))
+                             partial(_drop_windows, store, video_id))
 
 
 def _wrong_window(start: float, end: float, first: int, count: int, crc: int, vector: bytes, frames: int | None,
@@ -221,7 +221,7 @@ def _videos(store: Store) -> Iterator[_Fault]:
                WHERE s.fingerprint != v.fingerprint AND v.state != 'new'""").fetchall()
     for video_id, message in [(i, "it counts as indexed but has no windows") for (i,) in empty] + \
             [(i, "its features are of other content") for (i,) in stray]:
-        yield _Fault(Finding("videos", f"video {video_id}", message), lambda v=video_id: _drop_windows(store, v))
+        yield _Fault(Finding("videos", f"video {video_id}", message), partial(_drop_windows, store, video_id))
     others = store.encoders()
     if len(others) > 1:
         listed = ", ".join(f"{count} by {name}" for name, count in sorted(others.items()))

@@ -19,9 +19,15 @@ class FrameEncoder(Protocol):
     """What indexing needs of a model: its checkpoint's name, its tower's, and two functions."""
 
     name: str
-    tower_name: str
-    dim: int
-    frame_size: FrameSize
+
+    @property
+    def tower_name(self) -> str: ...
+
+    @property
+    def dim(self) -> int: ...
+
+    @property
+    def frame_size(self) -> FrameSize: ...
 
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, D) float16, unit length."""

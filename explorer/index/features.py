@@ -96,7 +96,8 @@ def _needed(runs: Sequence[tuple[int, int, int]]) -> set[int]:
 
 
 def _fetch(connection: sqlite3.Connection, keys: Iterable[int], *, dim: int) -> dict[int, np.ndarray]:
-    wanted, found = sorted(keys), {}
+    wanted = sorted(keys)
+    found: dict[int, np.ndarray] = {}
     for start in range(0, len(wanted), MAX_IDS):
         rows = connection.execute("SELECT id, vectors FROM feature_blocks WHERE id IN (SELECT value FROM json_each(?))",
                                   (json.dumps(wanted[start:start + MAX_IDS]),))

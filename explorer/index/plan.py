@@ -41,7 +41,8 @@ def make_plan(store: Store, roots: Sequence[Root], *, tower: str, sampling: str,
         retry: take files that failed before once more.
         trust_smaller: believe a folder that has suddenly become empty or much smaller.
     """
-    plan, found, scanned = Plan(), {}, []
+    plan, scanned = Plan(), []
+    found: dict[str, tuple[VideoFile, Root]] = {}
     for root in roots:
         files = yield from _scan(store, root, plan, trust_smaller=trust_smaller)
         if files is not None:

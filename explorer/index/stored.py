@@ -4,6 +4,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -92,10 +93,10 @@ def to_root(row: tuple) -> Root:
     return Root(row[0], os.fsdecode(row[1]), *row[2:])
 
 
-def to_video(row: tuple) -> StoredVideo:
-    plain, info = row[:11], row[11:]
-    probed = VideoInfo(*info) if info[0] is not None else None
-    return StoredVideo(*plain[:3], os.fsdecode(plain[3]), *plain[4:], probed)
+def to_video(row: tuple[Any, ...]) -> StoredVideo:
+    info = VideoInfo(*row[11:]) if row[11] is not None else None
+    fields = (*row[:3], os.fsdecode(row[3]), *row[4:11], info)
+    return StoredVideo(*fields)
 
 
 def select_videos(connection: sqlite3.Connection, where: str = "1", values: tuple = ()) -> list[StoredVideo]:

@@ -67,6 +67,7 @@ class VectorCache:
             return self._search(np.ascontiguousarray(vector, np.float32)[None], k, allowed)
 
     def _search(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        assert self._index is not None                      # there are windows
         if query.shape[1] != self._index.d:
             raise ExplorerError(f"the query has width {query.shape[1]}, the index {self._index.d}; index again")
         mask = None if allowed is None else np.isin(self._ids, allowed)
@@ -128,6 +129,7 @@ class VectorCache:
             return "" if fresh._agrees(np.intersect1d(ids, fresh._ids)) else "a vector differs from the database"
 
     def _agrees(self, ids: np.ndarray) -> bool:
+        assert self._index is not None                      # the caller has loaded it
         places = dict(zip(self._ids.tolist(), range(len(self._ids))))
         for found, vectors in self.store.window_vectors(ids):
             kept = self._index.reconstruct_batch(np.array([places[i] for i in found.tolist()], np.int64))

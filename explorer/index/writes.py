@@ -42,6 +42,7 @@ def keep_set(connection: sqlite3.Connection, fingerprint: str, info: VideoInfo, 
         """INSERT INTO feature_sets (fingerprint, tower, sampling, frames, dim, times, crc, info, damage)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
         (fingerprint, tower, sampling, *vectors.shape, times, zlib.crc32(times), json.dumps(asdict(info)), damage)).lastrowid
+    assert set_id is not None                            # an INSERT has one
     connection.executemany("INSERT INTO feature_blocks VALUES (?, ?, ?)", feature_rows.pack(set_id, vectors))
     return set_id
 
@@ -85,8 +86,7 @@ def forget_content(connection: sqlite3.Connection, fingerprint: str) -> None:
 
 def forget_unused(connection: sqlite3.Connection) -> int:
     """The same over the whole library; returns how many sets went."""
-    unused = connection.execute("SELECT id FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)")
-    unused = unused.fetchall()
+    unused = connection.execute("SELECT id FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)").fetchall()
     for (set_id,) in unused:
         feature_rows.delete_set(connection, set_id)
     return len(unused)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
@@ -45,7 +45,7 @@ class Canvas:
     def oval(self, left: float, top: float, right: float, bottom: float, colour: Colour) -> None:
         self.pen.ellipse([value * SCALE for value in (left, top, right, bottom)], fill=colour)
 
-    def shape(self, points: list[tuple[float, float]], colour: Colour) -> None:
+    def shape(self, points: Sequence[tuple[float, float]], colour: Colour) -> None:
         self.pen.polygon([(x * SCALE, y * SCALE) for x, y in points], fill=colour)
 
     def frame(self) -> Image.Image:
@@ -166,7 +166,7 @@ def snowfall(u: float) -> Image.Image:
     """Snow falls on fir trees."""
     canvas = Canvas((104, 118, 146), (196, 206, 220))
     canvas.box(0, 285, WIDTH, HEIGHT, (240, 244, 250))
-    for x, size in ((70, 1.0), (190, 1.35), (330, 1.1), (450, 1.5), (575, 1.05)):
+    for x, size in ((70.0, 1.0), (190.0, 1.35), (330.0, 1.1), (450.0, 1.5), (575.0, 1.05)):
         for step in range(3):
             y, half = 300 - size * (40 + 42 * step), size * (50 - 11 * step)
             canvas.shape([(x - half, y + 46 * size), (x, y - 22 * size), (x + half, y + 46 * size)], (30, 74, 58))

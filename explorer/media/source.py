@@ -8,6 +8,7 @@ import math
 import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import TypeVar
 
 import av
@@ -56,6 +57,12 @@ class Source:
     gap: float = 0.0                                      # longest seconds between two frames so far
     clock: float | None = None                            # seconds of the frame that left the decoder last
     pending: list[int] = field(default_factory=list)      # dts of packets inside the decoder, a heap
+
+    @property
+    def tick(self) -> Fraction:
+        """Seconds a tick of the stream's clock."""
+        assert self.stream.time_base is not None          # every demuxed stream has one
+        return self.stream.time_base
 
     @property
     def edited(self) -> bool:
@@ -180,7 +187,7 @@ def frame_time(source: Source, frame: VideoFrame) -> float | None:
 
 def seconds(source: Source, ticks: int) -> float:
     """Stream ticks as seconds since the container's start; the start is known to a microsecond only, so 0 stays 0."""
-    time = float(ticks * source.stream.time_base) - source.start
+    time = float(ticks * source.tick) - source.start
     return 0.0 if abs(time) < 1e-5 else time
 
 
@@ -308,9 +315,10 @@ def _sought(source: Source, targets: np.ndarray) -> Iterator[tuple[float, VideoF
 
 def _wound(source: Source, target: float) -> Iterator[tuple[float, VideoFrame]]:
     """Frames from before `target` on: seek, look whether the first frame is early enough, else seek earlier."""
-    first, ahead = None, iter(())
+    first: tuple[float, VideoFrame] | None = None
+    ahead: Iterator[tuple[float, VideoFrame]] = iter(())
     for back in (1.0, 5.0, 30.0, target):
-        offset = max(round((target - back + source.start) / source.stream.time_base), 0)
+        offset = max(round((target - back + source.start) / source.tick), 0)
         try:
             source.file.seek(offset, stream=source.stream, backward=True)
         except (av.FFmpegError, OSError) as error:

@@ -111,8 +111,10 @@ class _Writer:
         for packet in self._packets():
             if packet.stream is self.source.stream:
                 done = self._copy(packet, self.video) if self.copy else self._encode_pictures(packet)
+            elif self.audio is not None and self.copies_sound:
+                done = self._copy(packet, self.audio)
             else:
-                done = self._copy(packet, self.audio) if self.copies_sound else self._encode_sound(packet)
+                done = self._encode_sound(packet)
             if done is None:
                 continue
             yield done
@@ -163,6 +165,7 @@ class _Writer:
             self.graph = _graph(self.source.stream, frame, self.video.width, self.video.height)
         self.graph.push(frame)
         turned = self.graph.pull()
+        assert isinstance(turned, VideoFrame)             # it is a graph of pictures
         turned.pts, turned.time_base = round((time - self.start) / TICK), TICK
         turned.pict_type = 0                              # the encoder chooses its own key frames
         return turned
@@ -177,12 +180,13 @@ class _Writer:
         return None
 
     def _encode_samples(self, frame: AudioFrame) -> None:
-        if frame.pts is None:
+        tick = self.sound.time_base if self.sound is not None else None
+        if frame.pts is None or tick is None:
             return
-        time = float(frame.pts * self.sound.time_base) - self.source.start                # type: ignore[union-attr]
+        time = float(frame.pts * tick) - self.source.start
         if self.start <= time < self.end:
-            frame.time_base = self.sound.time_base                                         # type: ignore[union-attr]
-            frame.pts = round((time - self.start) / frame.time_base)
+            frame.time_base = tick
+            frame.pts = round((time - self.start) / tick)
             self.file.mux(self.audio.encode(frame))                                        # type: ignore[union-attr]
 
     def _flush(self) -> None:

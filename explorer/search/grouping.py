@@ -54,7 +54,7 @@ def order(totals: np.ndarray, paths: Sequence[str], starts: np.ndarray) -> np.nd
     >>> order(np.array([.5, .9, .5]), ["b", "c", "a"], np.zeros(3)).tolist()
     [1, 2, 0]
     """
-    kept = np.flatnonzero(np.isfinite(totals))
+    kept = np.flatnonzero(np.isfinite(totals)).tolist()
     return np.array(sorted(kept, key=lambda row: (-round(float(totals[row]), 6), paths[row], float(starts[row]))), np.int64)
 
 

@@ -58,7 +58,7 @@ class Picked(Sequence):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index: int) -> TextFeatures:
+    def __getitem__(self, index: int) -> TextFeatures:                # type: ignore[override]
         return self.items[int(self.numbers[index])]
 
 
@@ -71,7 +71,7 @@ class Joined(Sequence):
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 
-    def __getitem__(self, index: int) -> TextFeatures:
+    def __getitem__(self, index: int) -> TextFeatures:                # type: ignore[override]
         return self.first[index] if index < len(self.first) else self.second[index - len(self.first)]
 
 

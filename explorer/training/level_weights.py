@@ -42,7 +42,7 @@ def weightings() -> Iterator[LevelWeights]:
 
 def mixed(scores: dict[str, np.ndarray], weights: LevelWeights) -> dict[str, np.ndarray]:
     """Only the total, under other weights."""
-    return {"total": sum(w * scores[name] for name, w in zip(LEVELS, weights.normalised(), strict=True))}
+    return {"total": np.sum([w * scores[name] for name, w in zip(LEVELS, weights.normalised(), strict=True)], axis=0)}
 
 
 def recalls(scores: dict[str, np.ndarray], data: PairData) -> np.ndarray:

@@ -54,10 +54,10 @@ class Photos:
 
     def __init__(self, data: Path, split: str, *, cache: Path) -> None:
         self.folder = data / "images"
-        pairs = read_flickr8k(data, split).pairs
-        self.files = list(dict.fromkeys(pair.file for pair in pairs))
+        read = read_flickr8k(data, split).pairs
+        self.files = list(dict.fromkeys(pair.file for pair in read))
         number = {file: i for i, file in enumerate(self.files)}
-        pairs = sorted(pairs, key=lambda pair: number[pair.file])
+        pairs = sorted(read, key=lambda pair: number[pair.file])
         self.captions = [pair.caption for pair in pairs]
         self.owner = np.array([number[pair.file] for pair in pairs])
         self._first = np.searchsorted(self.owner, np.arange(len(self.files)))

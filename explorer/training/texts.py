@@ -30,7 +30,7 @@ class TextTable(Sequence):
     def __len__(self) -> int:
         return len(self.texts)
 
-    def __getitem__(self, index: int) -> TextFeatures:
+    def __getitem__(self, index: int) -> TextFeatures:                # type: ignore[override]
         words, phrases = self.words[index], self.phrases[index]
         spans = tuple(Phrase(self.labels[row], int(start), int(start) + len(self.labels[row]))
                       for row, start in zip(phrases, self.places[index], strict=True))
