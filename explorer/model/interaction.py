@@ -85,10 +85,10 @@ def _piece(rows: Tensor, columns: Tensor, row_mask: Tensor, column_mask: Tensor,
     for padded in (~column_mask, ~row_mask[:, :, None, None]):                    # in place: the table is the big thing
         if bool(padded.any()):
             cosines = cosines.masked_fill_(padded, lowest)
-    best_column = cosines.amax(3)                                                 # (Q, W, V)
-    best_row = cosines.amax(1)                                                    # (Q, V, F)
-    # The maximum of a padded position is the lowest value, finite: its weight of 0 removes it.
-    # In the wider of both types: narrowed, the lowest value would be infinite and 0 of it not a number.
+    # The maximum of a padded position is the lowest value. Its weight of 0 removes it from the score; as the gradient of a learned
+    # weight it would overflow, so it becomes 0.
+    best_column = cosines.amax(3).masked_fill(~row_mask[:, :, None], 0.0)         # (Q, W, V)
+    best_row = cosines.amax(1).masked_fill(~column_mask, 0.0)                     # (Q, V, F)
     wide = torch.promote_types(cosines.dtype, a.dtype)
     towards = torch.einsum("qw,qwv->qv", a.to(wide), best_column.to(wide))
     back = torch.einsum("vf,qvf->qv", b.to(wide), best_row.to(wide))

@@ -93,6 +93,19 @@ def test_gradient_passes_through_chunks() -> None:
     assert torch.autograd.gradcheck(lambda r, c: late_interaction(r, c, row_mask, column_mask, budget=20), inputs)
 
 
+def test_gradients_of_learned_weights_are_those_of_the_real_positions_alone() -> None:
+    """A strong gradient over many videos: the padding's part of it must not overflow."""
+    (rows, row_mask), (columns, column_mask) = ragged(5, 7, seed=1), ragged(40, 6, seed=2)
+    row_logits, column_logits = torch.randn(5, 7, requires_grad=True), torch.randn(40, 6, requires_grad=True)
+    found = []
+    for score in (lambda a, b: late_interaction(rows, columns, row_mask, column_mask, row_weights=a, column_weights=b),
+                  lambda a, b: slow_late_interaction(rows, columns, row_mask, column_mask, a, b)):
+        total = (score(softmax_weights(row_logits, row_mask), softmax_weights(column_logits, column_mask)) * 50).sum()
+        found.append(torch.autograd.grad(total, (row_logits, column_logits)))
+    for ours, plain in zip(*found, strict=True):
+        torch.testing.assert_close(ours, plain, atol=1e-4, rtol=1e-4)
+
+
 def test_empty_rows_are_refused() -> None:
     rows, mask = ragged(2, 3, seed=6)
     empty = mask.clone()
