@@ -62,19 +62,27 @@
     box.hidden = !figure;
     drawn.delete(box);
     if (!figure) return;
+    box.style.height = `${figure.layout.height}px`;
     const paint = async () => {
-      const Plotly = await plotly(), {data, layout} = dress(figure, box.clientWidth);
-      await Plotly.react(box, data, layout, {displayModeBar: false, responsive: true});
+      const Plotly = await plotly(), width = box.clientWidth;
+      if (!width) return;                          // a tab that is not shown: painted when it is
+      const {data, layout} = dress(figure, width);
+      await Plotly.react(box, data, {...layout, width}, {displayModeBar: false});
+      if (!onPick) return;
+      box.removeAllListeners("plotly_click");
+      box.on("plotly_click", (event) => onPick(event.points[event.points.length - 1]));
     };
-    drawn.set(box, paint);
-    await paint();
-    if (!onPick) return;
-    box.removeAllListeners("plotly_click");
-    box.on("plotly_click", (event) => onPick(event.points[event.points.length - 1]));
+    const inTurn = () => (box.painting = (box.painting || Promise.resolve()).catch(() => {}).then(paint));   // two at once mix their axes
+    drawn.set(box, inTurn);
+    sized.observe(box);
+    await inTurn();
   };
   HX.draw = draw;
 
-  const again = () => drawn.forEach((paint, box) => box.isConnected ? box.offsetParent && paint() : drawn.delete(box));
+  const again = () => drawn.forEach((paint, box) => box.isConnected ? paint() : drawn.delete(box));
+  const sized = new ResizeObserver((seen) => seen.forEach(({target}) => {
+    if (target.clientWidth !== target.layout?.width) drawn.get(target)?.();
+  }));
   new MutationObserver(again).observe(document.body, {attributes: true, attributeFilter: ["class"]});
 
   const stillRow = (box, stills, value, onPick) => {

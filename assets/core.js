@@ -153,6 +153,7 @@
   };
 
   const tab = (name) => [...document.querySelectorAll("[role=tab]")].find((n) => n.textContent.trim() === name)?.click();
+  HX.tab = tab;
   const focusSearch = () => { tab("Search"); setTimeout(() => HX.box()?.select(), 60); };
   HX.box = () => document.querySelector("#hx-box textarea, #hx-box input");
 
@@ -164,7 +165,7 @@
     ",": HX.keys.back, ".": HX.keys.on, "[": HX.keys.previous, "]": HX.keys.next,
     ArrowRight: () => move(1, 0), ArrowLeft: () => move(-1, 0), ArrowDown: () => move(0, 1), ArrowUp: () => move(0, -1),
   };
-  const OWN = "input, textarea, select, [contenteditable=true], [role=tab], [role=slider], video";
+  const OWN = "input, textarea, select, [contenteditable=true], [role=tab], [role=slider]";
 
   const onKey = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
@@ -175,6 +176,7 @@
       if (event.key === "ArrowDown" && single && visibleAll(".hx-card").length) { event.preventDefault(); move(0, 0); }
       return;
     }
+    if (target === HX.video() && (event.key === " " || event.key.startsWith("Arrow"))) return;   // the player's own keys
     const card = target.closest?.(".hx-card");
     if (event.key === "Enter" && card && target === card) return event.preventDefault(), card.click();
     if (event.key === " " && target.closest?.("button, summary, a")) return;

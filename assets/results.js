@@ -52,6 +52,8 @@
     element.addEventListener("click", (event) => {
       const example = event.target.closest("[data-example]");
       if (example) return trigger("example", {text: example.dataset.example});
+      const tab = event.target.closest("[data-tab]");
+      if (tab) return HX.tab(tab.dataset.tab);
       const undo = event.target.closest(".hx-undo");
       if (undo) return trigger("undo", HX.moment(undo));
       const node = event.target.closest(".hx-moment, .hx-card");

@@ -104,6 +104,25 @@ def test_the_charts_follow_the_chosen_model_and_a_node_of_its_graph_jumps(page: 
     page.wait_for_function("() => document.querySelector('.hx-heat-block h4').textContent === 'Phrases × clips'", timeout=WAIT)
 
 
+def test_keys_work_from_the_focused_player_and_the_search_box_shows_its_focus(page: Any) -> None:
+    page.evaluate("() => document.querySelector('#hx-video').focus()")
+    page.keyboard.press("/")
+    page.wait_for_function("() => document.activeElement === HX.box()", timeout=WAIT)
+    assert page.evaluate("() => getComputedStyle(HX.box()).boxShadow").endswith("0px 0px 0px 1px")
+
+
+def test_charts_are_drawn_anew_for_another_width_also_while_their_tab_is_away(page: Any) -> None:
+    search(page, "a bicycle in a street")
+    fits = "() => { const b = document.querySelector('.hx-strip'); return b.clientHeight > 60 && b.layout.width === b.clientWidth; }"
+    page.wait_for_function(fits, timeout=WAIT)
+    page.get_by_role("tab", name="Help").click()
+    page.set_viewport_size({"width": 800, "height": 1000})
+    page.get_by_role("tab", name="Search").click()
+    page.wait_for_function(fits, timeout=WAIT)
+    page.set_viewport_size({"width": 1400, "height": 1000})
+    page.wait_for_function(fits, timeout=WAIT)
+
+
 def test_a_second_start_points_to_the_first(tmp_path: Path) -> None:
     from tests.app import opened as second
     with opened(tmp_path / "data") as link, second(tmp_path / "data") as again:

@@ -6,7 +6,7 @@ import re
 from dataclasses import replace
 
 from explorer.records import LEVELS, Hit, SearchResult
-from explorer.ui.present import clock, count, name, notice, safe, span, still
+from explorer.ui.present import clock, count, name, notice, safe, sentence, span, still
 from explorer.ui.view import View, moment
 
 WEAK = 0.6  # agreement below which a file may be there by chance
@@ -190,7 +190,7 @@ def column(result: SearchResult, view: View, *, title: str = "", second: bool = 
         if cards[top:]
         else ""
     )
-    nothing = "" if cards else f"<p>{safe(result.reason or 'Nothing found.')}</p>"
+    nothing = f"<p>{safe(sentence(result.reason or 'nothing found'))}</p>" if title and not cards else ""
     return f'<div class="hx-column" data-second="{str(second).lower()}">{head}{listing(cards[:top])}{rest}{nothing}</div>'
 
 
@@ -226,12 +226,12 @@ def took(seconds: float) -> str:
 def summary(view: View) -> str:
     """The line above the results: how many, how quick, and whether they can be trusted."""
     if view.problem:
-        return notice(view.problem, kind="error")
+        return notice(sentence(view.problem), kind="error")
     if view.result is None:
         return ""
     if not view.result.hits:
         return notice(
-            "Nothing found.", kind="warn", hint=view.result.reason or "Try fewer words, or index more videos."
+            "Nothing found.", kind="warn", hint=sentence(view.result.reason or "try fewer words, or index more videos")
         )
     files = len({hit.public_id for hit in view.result.hits})
     line = (
@@ -242,5 +242,5 @@ def summary(view: View) -> str:
         return f'<div class="hx-summary" role="status">{line}</div>'
     hint = view.result.reason.removeprefix("probably nothing here: ") or "No moment stands out from what unrelated captions reach."
     return (
-        notice("Probably nothing here.", kind="warn", hint=hint) + f'<div class="hx-summary">{line}, the nearest</div>'
+        notice("Probably nothing here.", kind="warn", hint=sentence(hint)) + f'<div class="hx-summary">{line}, the nearest</div>'
     )

@@ -63,13 +63,19 @@ def panel(value: str = "", **more: Any) -> gr.HTML:
 # ---- search
 
 
-def welcome(status: dict[str, Any]) -> str:
-    """The empty search: what to do next, in this state of the library."""
+def welcome(status: dict[str, Any], *, filling: bool = False) -> str:
+    """The empty search: what to do next, in this state of the library; `filling`: videos are being added now."""
     if not status.get("videos"):
+        next_step = (
+            "The first videos are being indexed; each can be searched as soon as it is done."
+            if filling
+            else "Nothing is indexed yet. Add a folder of your videos, or take the sample library: it is ready in about "
+            "a minute."
+        )
         return (
-            '<div class="hx-welcome"><h2>Find a moment by describing it</h2><p>Nothing is indexed yet. Open the '
-            "<b>Library</b> tab and add a folder of your videos, or take the sample library: the first search then "
-            'takes about a minute.</p><p class="hx-fine">Everything stays on this machine.</p></div>'
+            f'<div class="hx-welcome"><h2>Find a moment by describing it</h2><p>{next_step}</p>'
+            '<p><button type="button" class="hx-button hx-primary" data-tab="Library">Open the Library</button></p>'
+            '<p class="hx-fine">Everything stays on this machine.</p></div>'
         )
     tries = "".join(
         f'<button type="button" class="hx-example" data-example="{safe(text)}">{safe(text)}</button>'

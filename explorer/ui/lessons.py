@@ -129,11 +129,30 @@ def captions(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
+HELD = {"": "held-out captions", "taught": "held-out captions of taught videos", "untaught": "captions of videos held out whole"}
+
+
 def outcome(summary: dict[str, Any]) -> str:
-    """What a training run did: before and after for each level, and whether it became the current model."""
-    before, after = (dict(recalls(summary.get(key) or {})) for key in ("before", "after"))
-    if not before or not after:
+    """What a training run did: before and after for each level on every held-out set, and what can be done with the new model."""
+    before, after = summary.get("before") or {}, summary.get("after") or {}
+    tables = "".join(
+        compared(dict(recalls(before[held] if held else before)), dict(recalls(after[held] if held else after)), HELD[held])
+        for held in HELD
+        if not held or (held in before and held in after)
+    )
+    if not tables:
         return ""
+    label = summary.get("checkpoint", "")
+    back = button("Roll back", "back", title="Return to the model before")
+    told = "The new model would make search worse on captions it never saw, so it was not kept."
+    if summary.get("kept") is not False:
+        told = f"<b>{safe(label)}</b> does not fall behind on captions it never saw. Keep it to search with it."
+        back = button("Keep", "keep", label, title="Use the new model from now on", kind="hx-primary") + back
+    return f'<div class="hx-outcome"><p>{told}</p>{tables}<div class="hx-buttons">{back}</div></div>'
+
+
+def compared(before: dict[str, Any], after: dict[str, Any], title: str) -> str:
+    """Before and after of one held-out set, a row a level; empty where nothing was measured."""
     names = {"mean_pool": "tower alone", "total": "total", **LEVEL_NAMES}
     rows = "".join(
         f"<tr class='hx-{row}'><th>{names[row]}</th>"
@@ -142,19 +161,8 @@ def outcome(summary: dict[str, Any]) -> str:
         for row in after
         if row in before
     )
-    kept, label = summary.get("kept"), safe(summary.get("checkpoint", ""))
-    told = {
-        True: f"<b>{label}</b> is better on captions it never saw, and is in use now.",
-        False: f"<b>{label}</b> would make search worse on captions it never saw, so it was not taken into use.",
-    }.get(kept, f"<b>{label}</b>")
-    choice = button("Keep", "keep", summary.get("checkpoint", ""), title="Use the new model from now on") + button(
-        "Roll back", "back", title="Return to the model before"
-    )
-    return (
-        f'<div class="hx-outcome"><p>{told}</p><table class="hx-table"><thead>'
-        f"<tr><th>held-out captions</th><th>R@1</th><th>R@5</th>"
-        f'<th>R@10</th></tr></thead><tbody>{rows}</tbody></table><div class="hx-buttons">{choice}</div></div>'
-    )
+    head = "".join(f'<th title="Percent whose video came among the first {k}, before → after">R@{k}</th>' for k in (1, 5, 10))
+    return f'<table class="hx-table"><thead><tr><th>{title}</th>{head}</tr></thead><tbody>{rows}</tbody></table>' if rows else ""
 
 
 def change(before: dict[str, Any], after: dict[str, Any], key: str) -> str:

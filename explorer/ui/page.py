@@ -9,7 +9,7 @@ import gradio as gr
 
 from explorer.config import PROJECT_DIR
 from explorer.ui import components, help_tab, lessons, library_tab, models_tab, panels, search_tab, teach_tab
-from explorer.ui.showing import own_weights, tools
+from explorer.ui.showing import own_weights, tools, welcome
 from explorer.ui.view import View
 
 STYLE = PROJECT_DIR / "assets" / "style.css"
@@ -125,7 +125,7 @@ def welcoming(explorer: Any) -> Any:
         if view.result is not None or view.problem:
             return gr.skip(), gr.skip(), gr.skip()
         sliders = components.sliders(view.weights or own_weights(explorer, view.model))
-        return components.welcome(explorer.status()), tools(explorer, view), sliders
+        return welcome(explorer), tools(explorer, view), sliders
 
     return run
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from explorer.records import Failure, Job
+from explorer.records import Failure, Job, Progress
 from explorer.ui.present import clock, count, length, name, safe
 
 ACTIVE = ("queued", "running", "paused")
@@ -17,6 +17,7 @@ KINDS = {
     "download": "Download",
     "tower": "Download",
 }
+OF_VIDEO = ("index", "samples", "proxy")  # work counted in seconds of video
 SHOWN_FAILURES = 200  # more would only slow the page; the rest is counted
 
 
@@ -34,6 +35,11 @@ def empty(text: str, hint: str) -> str:
     return f'<div class="hx-nothing"><b>{safe(text)}</b><p>{safe(hint)}</p></div>'
 
 
+def filling(jobs: Sequence[Job]) -> bool:
+    """Whether videos are being added to the library now."""
+    return any(job.kind in ("index", "samples") and job.state in ("queued", "running") for job in jobs)
+
+
 # ---- status
 
 
@@ -42,12 +48,12 @@ def model_state(status: dict[str, Any]) -> str:
     state = status.get("model", "loading")
     words = {
         "loading": "model loading…",
-        "ready": f"ready on {status.get('device') or 'cpu'}",
+        "ready": f"ready on {str(status.get('device') or 'cpu').split(',')[0]}",
         "failed": "model failed",
     }
     told = status.get("message") or {
         "loading": "The page works already; the first search waits for the model",
-        "ready": f"Checkpoint {status.get('checkpoint', '')}",
+        "ready": f"Checkpoint {status.get('checkpoint', '')} on {status.get('device') or 'cpu'}",
     }.get(state, "")
     return f'<span class="hx-state hx-{safe(state)}" title="{safe(told)}"><i></i>{safe(words.get(state, state))}</span>'
 
@@ -138,11 +144,8 @@ def folder(one: dict[str, Any]) -> str:
 def progress_line(job: Job) -> str:
     """What a job is doing: stage, share, speed, time left, file in hand."""
     progress = job.progress
-    parts = [safe(progress.stage)] if progress.stage else []
-    if progress.total:
-        parts.append(f"{amount(progress.done)} of {amount(progress.total)}")
-    if progress.rate:
-        parts.append(f"{progress.rate:.1f} a second")
+    parts = [safe(progress.stage)] if progress.stage and job.state in ("running", "paused") else []
+    parts += of_video(progress) if job.kind in OF_VIDEO else counted(progress)
     if progress.eta is not None and job.state == "running":
         parts.append(f"{length(progress.eta)} left")
     here = (
@@ -151,6 +154,19 @@ def progress_line(job: Job) -> str:
         else ""
     )
     return f"<span>{' · '.join(parts)}</span>{here}"
+
+
+def of_video(progress: Progress) -> list[str]:
+    """How much video is done, of how much, and how quickly."""
+    so_far = "" if progress.done >= progress.total else f"{length(progress.done)} of "
+    parts = [f"{so_far}{length(progress.total)} of video"] if progress.total else []
+    return parts + ([f"{amount(round(progress.rate, 1))} × real time"] if progress.rate else [])
+
+
+def counted(progress: Progress) -> list[str]:
+    """How many steps are done, of how many, and how quickly."""
+    parts = [f"{amount(progress.done)} of {amount(progress.total)}"] if progress.total else []
+    return parts + ([f"{progress.rate:.1f} a second"] if progress.rate else [])
 
 
 def amount(value: float) -> str:

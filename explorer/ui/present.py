@@ -80,6 +80,16 @@ def count(number: float, noun: str, nouns: str = "") -> str:
     return f"{number:,.0f} " + (noun if number == 1 else nouns or f"{noun}s")
 
 
+def sentence(text: str) -> str:
+    """A message as a sentence of its own.
+
+    Example:
+        >>> sentence("no folder yet; add one")
+        'No folder yet; add one.'
+    """
+    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
+
+
 def name(path: str) -> str:
     """The file's own name, escaped."""
     return safe(os.path.basename(path) or path)

@@ -48,7 +48,7 @@ def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
 
 def graph(explorer: Any, view: View, data: dict[str, Any]) -> dict[str, Any]:
     """The role graph of the query was unfolded."""
-    if not view.text:
+    if not view.text or view.problem:
         return {"note": "Search for a sentence to see its roles."}
     drawn = explorer.graph(view.text, *(view.selected or ()), model=answering(view), weights=view.weights)
     figure = graphs.role_graph(drawn)

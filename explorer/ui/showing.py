@@ -8,7 +8,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.records import LevelWeights
-from explorer.ui import cards, components, phrase_chips, toolbar
+from explorer.ui import cards, components, panels, phrase_chips, toolbar
 from explorer.ui.present import notice, span, visible
 from explorer.ui.view import View, find
 
@@ -21,7 +21,7 @@ def played(view: View, *, load: bool) -> dict[str, Any]:
     hit = find(view, view.selected)
     if hit is None:
         return {}
-    title = f"{visible(os.path.basename(hit.path))} · {span(hit.start, hit.end)}"
+    title = f"{span(hit.start, hit.end)} · {visible(os.path.basename(hit.path))}"
     return {
         "id": hit.public_id,
         "start": hit.start,
@@ -53,13 +53,26 @@ def own_weights(explorer: Any, model: str | None = None) -> LevelWeights:
     return LevelWeights()
 
 
+def welcome(explorer: Any) -> str:
+    """The empty search, in this state of the library."""
+    return components.welcome(explorer.status(), filling=panels.filling(explorer.jobs()))
+
+
+def told(explorer: Any, view: View) -> str:
+    """The line above the results; where the first videos are still being indexed it says so."""
+    empty = view.result is not None and not view.result.hits and not explorer.status().get("videos")
+    if not (empty and panels.filling(explorer.jobs())):
+        return cards.summary(view)
+    return notice("The first videos are still being indexed.", hint="Search again in a moment.")
+
+
 def shown(explorer: Any, view: View, *, text: str | None = None, sliders: bool = False) -> Shown:
     """Everything a search changes on the page; the level sliders only where another model's weights are to be seen."""
-    grid = cards.grid(view) if view.result or view.problem else components.welcome(explorer.status())
+    grid = cards.grid(view) if view.result or view.problem else welcome(explorer)
     return (
         view,
         gr.skip() if text is None else text,
-        cards.summary(view),
+        told(explorer, view),
         phrase_chips.chips(view),
         grid,
         played(view, load=True),

@@ -43,8 +43,8 @@ def build(explorer: Any) -> dict[str, Any]:
         with gr.Column(scale=1, min_width=320):
             components.static(
                 "<h3>Fine-tune on this machine</h3><p class='hx-fine'>Some captions are held out. "
-                "The new model is taken into use only "
-                "if it finds them better; else the old one stays.</p>"
+                "The new model is offered to you only "
+                "if it does not fall behind on them; you keep it or leave it.</p>"
             )
             with gr.Row(elem_classes="hx-top"):
                 part["epochs"] = gr.Slider(1, 50, value=5, step=1, label="Epochs", elem_id="hx-epochs")

@@ -11,7 +11,7 @@ from typing import Any
 import gradio as gr
 
 from explorer.records import ExplorerError
-from explorer.ui.present import visible
+from explorer.ui.present import sentence, visible
 
 
 def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
@@ -22,7 +22,7 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*arguments)
         except ExplorerError as error:
-            raise gr.Error(escape(visible(error)), title="That did not work", print_exception=False) from error
+            raise gr.Error(escape(sentence(visible(error))), title="That did not work", print_exception=False) from error
 
     return run
 

@@ -336,12 +336,28 @@ def test_a_persons_error_becomes_an_escaped_message(explorer: LittleExplorer) ->
     assert "<img" not in caught.value.message and "&lt;img" in caught.value.message
 
 
+def test_a_search_of_an_empty_library_says_that_the_first_videos_are_on_their_way() -> None:
+    empty = LittleExplorer([])
+    first = list(handlers.search(empty, View(), "a dog"))[-1]
+    assert "Nothing found." in first[2] and "still being indexed" not in first[2] and "<p>" not in first[4]
+    empty.add_folder("/more")
+    assert "still being indexed" in list(handlers.search(empty, View(), "a dog"))[-1][2]
+    assert "are being indexed" in page.welcoming(empty)(View())[0]
+    assert "data-tab" in page.welcoming(empty)(View())[0]
+
+
+def test_work_on_videos_is_told_in_lengths_of_video_and_other_work_in_steps() -> None:
+    done = Progress("done", 90.0, 90.0, rate=4.9)
+    assert "<span>2 min of video · 4.9 × real time</span>" in panels.progress_line(Job(1, "index", "done", {}, done, 0.0))
+    assert "train · 3 of 8" in panels.progress_line(Job(2, "train", "running", {}, Progress("train", 3, 8), 0.0))
+
+
 def test_library_adds_steers_and_removes(explorer: LittleExplorer) -> None:
     shown = library_tab.starting(explorer, library_tab.add_folder)(" /more ")
     assert (
         shown[0] == ""
         and "/more" in shown[2]
-        and "12 of 46 · 3.2 a second · 11 s left" in shown[3]
+        and "12 s of 46 s of video · 3.2 × real time · 11 s left" in shown[3]
         and shown[-1].active
     )
     for action, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
@@ -349,7 +365,7 @@ def test_library_adds_steers_and_removes(explorer: LittleExplorer) -> None:
         assert explorer.jobs()[0].state == state
     library_tab.change(explorer, None, {"action": "remove", "value": "0"})
     assert explorer.paths == ["/more"]
-    with pytest.raises(gr.Error, match="no path was given"):
+    with pytest.raises(gr.Error, match="No path was given"):
         library_tab.starting(explorer, library_tab.add_folder)(None)
 
 
@@ -404,6 +420,23 @@ def test_a_model_shows_what_it_was_measured_on_wherever_its_record_keeps_it() ->
     assert "Not evaluated" in lessons.model({"name": "new", "metrics": {}})
 
 
+def test_before_and_after_stand_for_every_held_out_set_and_a_dropped_model_cannot_be_kept() -> None:
+    def measured(recall: float) -> dict[str, Any]:
+        return {"text_to_video": {"total": {"R@1": recall, "R@5": 60.0, "R@10": 70.0}}}
+
+    runs = {"before": {**measured(40.0), "untaught": measured(10.0)}, "after": {**measured(52.5), "untaught": measured(9.0)}}
+    kept = lessons.outcome({**runs, "kept": True, "checkpoint": "mine"})
+    assert "40.0 → 52.5" in kept and "10.0 → 9.0" in kept and "held out whole" in kept and 'data-act="keep"' in kept
+    alone = lessons.outcome({"before": {"untaught": measured(1.0)}, "after": {"untaught": measured(2.0)}, "kept": True})
+    assert "1.0 → 2.0" in alone
+    dropped = lessons.outcome({**runs, "kept": False, "checkpoint": "starter"})
+    assert 'data-act="keep"' not in dropped and "starter" not in dropped
+
+
+def test_the_graph_of_a_refused_query_is_a_note_and_no_second_error(explorer: LittleExplorer) -> None:
+    assert "note" in reasons.graph(explorer, View(text="dog after:20", problem="after:20 is not a date"), {})
+
+
 def test_teaching_checks_its_span_and_shows_before_and_after(explorer: LittleExplorer) -> None:
     add = teach_tab.adding(explorer)
     assert (
@@ -426,7 +459,7 @@ def test_teaching_checks_its_span_and_shows_before_and_after(explorer: LittleExp
     }
     explorer.work = [Job(1, "train", "done", {}, Progress("done", summary=summary), 0.0, 1.0)]
     shown, curve = teach_tab.shown(explorer)
-    assert "40.0 → 52.5" in shown and "is in use now" in shown and curve["figure"]["data"][0]["y"] == [3.0]
+    assert "40.0 → 52.5" in shown and "Keep it to search with it" in shown and curve["figure"]["data"][0]["y"] == [3.0]
     teach_tab.decide(explorer, None, {"action": "keep", "value": "mine"})
     assert explorer.current == "mine"
     teach_tab.decide(explorer, None, {"action": "back"})

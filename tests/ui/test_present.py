@@ -175,7 +175,7 @@ def test_summary_says_how_many_and_whether_to_trust_them() -> None:
     shown = cards.summary(View(result=result(hit(), hit(start=30.0))))
     assert "2 moments in 1 video</span>" in shown and "42 ms</span>" in shown
     doubtful = cards.summary(View(result=result(hit(), confident=False, reason="nothing like it")))
-    assert "Probably nothing here." in doubtful and "nothing like it" in doubtful
+    assert "Probably nothing here." in doubtful and "<span>Nothing like it.</span>" in doubtful
     assert "Nothing found." in cards.summary(View(result=result()))
     assert "hx-error" in cards.summary(View(problem="no")) and cards.summary(View()) == ""
 
