@@ -40,6 +40,7 @@ def batch_size(device: torch.device, on_cpu: int) -> int:
 
 def describe(device: torch.device) -> str:
     """One line for the page and doctor: what runs the model, and at which precision."""
+    threads = torch.get_num_threads()
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else {"mps": "Apple GPU"}.get(
-        device.type, f"CPU, {torch.get_num_threads()} threads")
+        device.type, f"CPU, {threads} thread{'s' * (threads != 1)}")
     return f"{name}, {'half' if half_precision(device) == torch.float16 else 'single'} precision"

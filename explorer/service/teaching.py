@@ -97,8 +97,10 @@ class Teaching:
         config = replace(DEFAULT, **{k: v for k, v in arguments.items() if k in ("epochs", "lr", "seed", "batch_size")})
         around = Surroundings(library=tuple(f.vectors.astype(np.float32) for f in others), bank=bank)
         steps = finetune(encoder.model, data, config, around=around, frames=12)
-        outcome = yield from follow(steps, f"{len(data)} captions of {len(set(pair.file for pair in pairs))} videos")
-        yield _finished(outcome, self.keep(outcome, encoder, shelf, base, data=len(data)))
+        curve: list[list[float]] = []
+        outcome = yield from follow(steps, f"{len(data)} captions of {len(set(pair.file for pair in pairs))} videos", curve=curve)
+        name = self.keep(outcome, encoder, shelf, base, data=len(data))
+        yield Progress("done", summary={**outcome.as_json(), "checkpoint": name, "curve": curve})
 
     def _material(self, store: Store) -> tuple[list[CaptionPair], dict[str, FrameFeatures], list[FrameFeatures]]:
         pairs = self.pairs()
@@ -134,9 +136,9 @@ class Teaching:
         return name
 
 
-def follow(steps: Iterator[TrainStep], what: str) -> Generator[Progress, None, Any]:
-    """Training steps as progress with a live curve [[step, loss, lr], ...]; the value is the generator's own."""
-    curve: list[list[float]] = []
+def follow(steps: Iterator[TrainStep], what: str, *, curve: list[list[float]] | None = None) -> Generator[Progress, None, Any]:
+    """Training steps as progress with a live curve [[step, loss, lr], ...], written into `curve`; the value is the generator's own."""
+    curve = [] if curve is None else curve
     count = 0
     while True:
         try:
@@ -147,12 +149,8 @@ def follow(steps: Iterator[TrainStep], what: str) -> Generator[Progress, None, A
         if "loss" in step.losses:
             curve.append([count, round(step.losses["loss"], 5), step.lr])
         if len(curve) > CURVE_POINTS:
-            curve = curve[::2]
-        yield Progress("train", step.step, step.steps, f"{what}, epoch {step.epoch + 1}", eta=step.eta, summary={"curve": curve})
-
-
-def _finished(outcome: Outcome, name: str) -> Progress:
-    return Progress("done", summary={**outcome.as_json(), "checkpoint": name})
+            curve[:] = curve[::2]
+        yield Progress("train", step.step, step.steps, f"{what}, epoch {step.epoch + 1}", eta=step.eta, summary={"curve": list(curve)})
 
 
 def _around(line: dict[str, Any]) -> tuple[float | None, float | None]:

@@ -165,7 +165,8 @@ def finetune(base: HCMI, data: PairData, config: TrainConfig = DEFAULT, *, aroun
 
 def _check(data: PairData, around: Surroundings) -> tuple[str, ...]:
     if len(data) < FEWEST:
-        raise ExplorerError(f"{len(data)} captions are too few to learn from and to check on; write at least {FEWEST}")
+        count = "1 caption is" if len(data) == 1 else f"{len(data)} captions are"
+        raise ExplorerError(f"{count} too few to learn from and to check on; write at least {FEWEST}")
     if len(np.unique(data.owners)) < 2:
         raise ExplorerError("all captions are of one video, which leaves no difference to learn; caption another one too")
     if not len(around.library) and around.replay is None:

@@ -165,7 +165,10 @@ def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
         else:
             explorer.clear_history()
         return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
-    view = replace(view, **{"model": {"model": value or None}, "beside": {"other": value or None}}.get(str(name), {}))
+    if name == "model":
+        view = replace(view, model=value or None)
+    elif name == "beside":
+        view = replace(view, other=value or None)
     asked_before = view.text or view.image is not None or view.like is not None
     return shown(explorer, answered(explorer, view) if asked_before else view, sliders=name == "model")
 

@@ -11,7 +11,7 @@ from explorer.ui import components, panels
 from explorer.ui.components import bound
 from explorer.ui.telling import guarded, inform
 
-TELL = {"show_progress": "hidden", "api_visibility": "private"}
+TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 EVERY = 1.0  # seconds between two looks while work is under way
 
 

@@ -13,7 +13,7 @@ from explorer.ui.panels import button
 from explorer.ui.present import notice, safe, size
 from explorer.ui.telling import guarded, inform
 
-TELL = {"show_progress": "hidden", "api_visibility": "private"}
+TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def build(explorer: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from explorer.ui.view import View
 STYLE = PROJECT_DIR / "assets" / "style.css"
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
-TELL = {"show_progress": "hidden", "api_visibility": "private"}
+TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def theme() -> gr.themes.Base:

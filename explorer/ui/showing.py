@@ -29,7 +29,7 @@ def played(view: View, *, load: bool) -> dict[str, Any]:
         "title": title,
         "path": visible(hit.path),
         "load": load,
-        "judged": {True: "good", False: "bad"}.get(hit.judged, "") if hit.judged_by == "video" else "",
+        "judged": ("good" if hit.judged else "bad") if hit.judged is not None and hit.judged_by == "video" else "",
     }
 
 

@@ -13,7 +13,7 @@ from explorer.ui.panels import ACTIVE
 from explorer.ui.present import seconds, visible
 from explorer.ui.telling import guarded, inform
 
-TELL = {"show_progress": "hidden", "api_visibility": "private"}
+TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHOICES = 500  # files offered in the list; more are found by typing
 
 
