@@ -15,7 +15,9 @@ QUALITY = 75                       # of JPEG stills: about 10 KB at 320 wide
 LONGEST = 4096                     # pixels of a scaled side before the centre is cut, against pictures of 1 x 10,000
 # Of swscale's filters this one comes closest to the antialiased bicubic of PIL that towers were trained on: mean difference
 # 0.2 of 255 at 224 x 224 over three real clips, against 0.4 for area, 0.4 for Lanczos and 2.0 for plain bicubic.
-SCALING = Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+# PyAV before 18, the newest for Python 3.10, cannot ask for its exact rounding: area is the next best there.
+SCALING = (Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+           if hasattr(Interpolation, "ACCURATE_RND") else Interpolation.AREA)
 
 
 class Pictures:

@@ -9,7 +9,7 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import av
 import numpy as np
@@ -30,6 +30,8 @@ CODECS = frozenset("h264 hevc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v1 
 # Every frame stands alone: a packet whose frame is not wanted need not be decoded.
 INTRA = frozenset("mjpeg prores dnxhd dvvideo huffyuv ffvhuff rawvideo".split())
 _DECODERS = "libdav1d,flv,msmpeg4,aac,mp3,mp3float,mp2,mp2float,ac3,eac3,opus,vorbis,flac,pcm_s16le,wmav2,amrnb,alac"
+# Titles in no known encoding refuse no file; PyAV 19 reads them so by itself and has no such argument.
+LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 MAX_PIXELS = 1 << 26               # 8192 x 8192; 8K is half of it
 SEEKABLE = frozenset(("mp4", "mov", "3gp", "matroska", "webm", "mpegts", "mpeg"))   # AVI has no times after a seek; others no index
 SPARSE = 4.0                       # seconds between targets from which seeking is cheaper than decoding what lies between
@@ -85,7 +87,7 @@ def open_source(path: str, *, threads: int = 1, kind: str | None = None) -> Sour
     options = {"protocol_whitelist": "file", "codec_whitelist": ",".join([*sorted(CODECS), _DECODERS]),
                "max_pixels": str(MAX_PIXELS)}
     try:
-        file = av.open("file:" + os.path.abspath(path), format=DEMUXERS[kind], options=options, metadata_errors="replace")
+        file = av.open("file:" + os.path.abspath(path), format=DEMUXERS[kind], options=options, **LENIENT)
     except (av.FFmpegError, ValueError, OSError) as error:
         raise refusal(path, _opening(error), remedy="copy it again, or remove it from the folder") from error
     try:
