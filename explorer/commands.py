@@ -150,9 +150,10 @@ def check(chosen: argparse.Namespace) -> int:
     from explorer.index.check import check as look
     from explorer.index.vectors import VectorCache
     from explorer.service import Explorer
+    from explorer.service.searching import CACHES
     with Explorer(settings_of(chosen), writer=chosen.repair) as explorer:
         encoders = list(explorer.store.encoders())
-        path = explorer.settings.data_dir / "vectors" / f"{encoders[0]}.faiss" if encoders else None
+        path = explorer.settings.data_dir / CACHES / f"{encoders[0]}.faiss" if encoders else None
         vectors = VectorCache(explorer.store, path, encoder=encoders[0]) if path and path.is_file() else None
         found = look(explorer.store, vectors=vectors, stills=explorer.stills, repair=chosen.repair)
     lines = [f"{'mended' if one.repaired else 'wrong'}: {one.kind}, {one.where}: {one.message}" for one in found]
