@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.model.towers import Spans, Tower, lay_over
+from explorer.model.towers import TOKENS_AT_MOST, Spans, Subwords, Tower, lay_over
 from explorer.records import ExplorerError, FrameSize
 
 PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")    # what open_clip's table of weights says of pixels
@@ -144,6 +144,16 @@ def wrap(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device, d
     std = config.get("std", (0.26862954, 0.26130258, 0.27577711))
     return Tower(model, tokenizer, name=name, mean=tuple(mean), std=tuple(std), size=FrameSize(height, width, fit), device=device,
                  dtype=dtype)
+
+
+def subwords(tokenizer: Any, texts: list[str]) -> Subwords:
+    """Q texts in the pieces of open_clip's HFTokenizer."""
+    batch = tokenizer.tokenizer(texts, padding=True, truncation=True, max_length=TOKENS_AT_MOST, return_offsets_mapping=True,
+                                return_special_tokens_mask=True, return_tensors="pt")
+    mask = batch["attention_mask"].bool()
+    keep = mask & ~batch["special_tokens_mask"].bool()
+    spans = [[(a, b) for (a, b), kept in zip(row, real) if kept] for row, real in zip(batch["offset_mapping"].tolist(), keep.tolist())]
+    return Subwords(batch["input_ids"], mask, keep, spans)
 
 
 def word_outputs(model: Any, tokenizer: Any, texts: list[str], *, device: torch.device) -> tuple[Tensor, Tensor, list[Spans]]:

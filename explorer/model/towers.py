@@ -1,4 +1,4 @@
-"""Pixels and texts -> unit vectors: every tower is an open_clip model, the starter included, so one path serves all."""
+"""Pixels and texts -> unit vectors: every tower has the form of an open_clip model, the starter too, so one path serves all."""
 from __future__ import annotations
 
 import hashlib
@@ -6,8 +6,9 @@ import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -36,12 +37,22 @@ class TowerOutput:
     spans: tuple[tuple[int, int], ...]
 
 
+class Subwords(NamedTuple):
+    """Q texts in pieces: tokens (Q, L) int64; mask (Q, L) bool, True where not padded; keep (Q, L) bool, True where the token belongs
+    to the text's words; for each text the characters [start, end) of each such token."""
+
+    tokens: Tensor
+    mask: Tensor
+    keep: Tensor
+    spans: list[Spans]
+
+
 class Tower:
     """An image and text encoder with one embedding space, frozen as it is made.
 
     Args:
-        model: an open_clip model (CLIP or CustomTextCLIP).
-        tokenizer: open_clip's tokenizer of that model: list of texts -> (Q, L) int64.
+        model: an open_clip model (CLIP or CustomTextCLIP), or one of that form.
+        tokenizer: of that model: list of texts -> (Q, L) int64.
         name: what stored vectors call it; another name is another space.
         mean, std: of the pixels, in units of rgb / 255.
         size: the pixels asked for.
@@ -164,15 +175,13 @@ class Tower:
         return tokens.to(self.device)
 
     def _subwords(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor, list[Spans]]:
-        """Outputs of a Hugging Face text tower, whose tokenizer tells the characters of each token."""
-        batch = self.tokenizer.tokenizer([text or " " for text in texts], padding=True, truncation=True, max_length=TOKENS_AT_MOST,
-                                         return_offsets_mapping=True, return_special_tokens_mask=True, return_tensors="pt")
-        mask = batch["attention_mask"].to(self.device)
-        hidden = self.model.text.transformer(input_ids=batch["input_ids"].to(self.device), attention_mask=mask)
+        """Outputs of a text tower in Hugging Face's form, whose tokenizer tells the characters of each token."""
+        from explorer.model.clip import subwords
+        read = getattr(self.tokenizer, "subwords", partial(subwords, self.tokenizer))
+        tokens, mask, keep, spans = read([text or " " for text in texts])
+        mask = mask.to(self.device)
+        hidden = self.model.text.transformer(input_ids=tokens.to(self.device), attention_mask=mask)
         sentences = F.normalize(self.model.text.proj(self.model.text.pooler(hidden, mask)).float(), dim=-1)
-        keep = batch["attention_mask"].bool() & ~batch["special_tokens_mask"].bool()
-        spans = [[(a, b) for (a, b), kept in zip(row, real) if kept]
-                 for row, real in zip(batch["offset_mapping"].tolist(), keep.tolist())]
         return sentences, self.model.text.proj(hidden.last_hidden_state), keep.to(self.device), spans
 
 
@@ -224,7 +233,7 @@ def lay_over(model: nn.Module, weights: Mapping[str, Tensor], *, name: str) -> N
 
 
 def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor] | None = None,
-               dtype: torch.dtype | None = None) -> Tower:
+               dtype: torch.dtype | None = None, late_images: bool = False) -> Tower:
     """Load a tower by name.
 
     Args:
@@ -233,6 +242,7 @@ def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor]
         device: auto, cpu, cuda, cuda:N or mps.
         weights: those trained tensors, laid over the tower's own.
         dtype: of the weights; None takes the device's quickest.
+        late_images: the starter's image tower is made when the first frame comes: words are read seconds sooner.
 
     Raises:
         ExplorerError: an unknown name, weights missing, damaged or of another training, or a download not agreed to.
@@ -246,5 +256,6 @@ def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor]
         raise ExplorerError(f"the trained weights at hand are not those of tower {name}; restore the checkpoint from a copy "
                             "or choose another")
     if plain == "starter":
-        return starter.load(device=pick_device(device), name=name, weights=weights, dtype=dtype)
+        return starter.load(device=pick_device(device), name=name, weights=weights, dtype=dtype,
+                            late_images=late_images)
     return clip.load(plain, device=pick_device(device), called=name, weights=weights, dtype=dtype)

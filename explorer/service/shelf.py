@@ -87,7 +87,7 @@ class Shelf:
         from explorer.model.towers import load_tower
         about = describe(folder)
         tower = self._shared_tower(about["tower"]) or load_tower(
-            about["tower"], device=self.settings.device, weights=self.tower_tensors(folder))
+            about["tower"], device=self.settings.device, weights=self.tower_tensors(folder), late_images=True)
         return Encoder(tower, load(folder, width=tower.dim), name=about["id"])
 
     def tower_tensors(self, folder: Path) -> dict[str, Tensor]:

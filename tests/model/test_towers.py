@@ -71,8 +71,8 @@ def test_token_outputs_are_subwords_with_their_characters(tower: Tower) -> None:
     assert pieces[0] == "A" and "".join(pieces) == text.replace(" ", "")
     assert found.vectors.shape == (len(pieces), tower.dim) and empty.vectors.shape == (0, tower.dim)
     with torch.inference_mode():                                             # plain and slow: one text, no padding
-        batch = tower.tokenizer.tokenizer([text], return_tensors="pt")
-        hidden = tower.model.text.proj(tower.model.text.transformer(**batch).last_hidden_state)[0, 1:-1]
+        tokens = tower.tokenizer([text])
+        hidden = tower.model.text.proj(tower.model.text.transformer(tokens, torch.ones_like(tokens)).last_hidden_state)[0, 1:-1]
     np.testing.assert_allclose(found.vectors, torch.nn.functional.normalize(hidden, dim=-1).numpy(), atol=2e-5)
     for output, given in ((found, text), (empty, "")):
         np.testing.assert_allclose(output.sentence, tower.encode_texts([given])[0], atol=2e-5)
