@@ -1,6 +1,6 @@
 """Does a model tell a video's true sentence from one altered in one respect? Accuracy a kind, as a Markdown table.
 
-Run: python -m benchmarks.binary_selection --flickr8k DIR [--clips DIR] [--checkpoints hgr starter] [--questions 200].
+Run: python -m benchmarks.binary_selection --flickr8k DIR [--clips DIR] [--checkpoints hgr starter] [--questions N].
 Asked of Flickr8k's test photos (other words from its train captions) and of the clips. Beside each checkpoint: the tower
 alone (mean pool), and the checkpoint shown the next question's photo, which says how much the sentences alone give away.
 """
@@ -24,13 +24,13 @@ from explorer.training.dataset import PairData, Picked
 from explorer.training.parsed import kept_graphs, load_graphs, remember, save_graphs
 
 
-def draw(asked: Sequence[Choice], most: int, *, seed: int = 0) -> list[Choice]:
-    """At most `most` questions a kind, one a video and kind, in a drawn order."""
+def draw(asked: Sequence[Choice], most: int = 0, *, seed: int = 0) -> list[Choice]:
+    """At most `most` questions a kind (0: all), one a video and kind, in a drawn order."""
     drawn: list[Choice] = []
     met: set[tuple[int, str]] = set()
     for number in np.random.default_rng(seed).permutation(len(asked)):
         choice = asked[int(number)]
-        full = sum(one.kind == choice.kind for one in drawn) >= most
+        full = most and sum(one.kind == choice.kind for one in drawn) >= most
         if not full and (choice.video, choice.kind) not in met:
             met.add((choice.video, choice.kind))
             drawn.append(choice)
@@ -112,7 +112,7 @@ def main() -> int:
     parser.add_argument("--clips", type=Path)
     parser.add_argument("--checkpoints", nargs="+", default=["hgr", "starter"])
     parser.add_argument("--cache", type=Path, default=Path("runs/features"))
-    parser.add_argument("--questions", type=int, default=200, help="of a kind at most")
+    parser.add_argument("--questions", type=int, default=0, help="of a kind at most, 0 for one of every photo")
     chosen = parser.parse_args()
     encoders = [open_encoder(name) for name in chosen.checkpoints]
     bank = train_bank(chosen.flickr8k, cache=chosen.cache)

@@ -40,7 +40,6 @@ START = LevelWeights(1.0, 0.25, 0.5)                # while training: event, act
 SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)      # of action and entity beside an event of 1, tried on val
 RATIOS = (0.5, 1.0)                                 # of the way from the start that is kept, tried on val
 ROLES_GAIN = 5.0                                    # points above the tower that swapped roles are to reach
-QUESTIONS = 200                                     # a kind on val
 HEAD = "| model | t2v R@1 | R@5 | R@10 | v2t R@1 | R@5 | R@10 |\n|---|---|---|---|---|---|---|"
 
 
@@ -56,8 +55,12 @@ class Chosen:
 
     @property
     def rank(self) -> tuple[float, float]:
-        """Higher is better: nothing missing first, then the rsum and the mean accuracy together, both in points."""
-        return -self.missing, self.score + sum(self.accuracy.values()) / len(self.accuracy)
+        return rank(self.missing, self.score, self.accuracy)
+
+
+def rank(missing: float, score: float, accuracy: dict[str, float]) -> tuple[float, float]:
+    """Higher is better, of weights and of seeds: nothing missing first, then the rsum and the mean accuracy together, both in points."""
+    return -missing, score + sum(accuracy.values()) / len(accuracy)
 
 
 def missing(found: dict[str, float], tower: dict[str, float]) -> float:
@@ -81,14 +84,12 @@ def _between(start: HGR, end: HGR, ratio: float) -> HGR:
 def _best_weights(model: HGR, ratio: float, val: PairData, asked: AlteredPairs, tower: dict[str, float]) -> Chosen:
     scores, gaps = level_scores(model, val), margins(model, asked)
     found = []
-    for action in SHARES:
-        for entity in SHARES:
-            weights = LevelWeights(1.0, action, entity)
-            accuracy = accuracies(gaps, asked.kinds, weights)
-            found.append((-missing(accuracy, tower), _rsum(scores, weights, val), weights, accuracy))
-    short, score, weights, accuracy = max(found, key=lambda one: one[:2])
+    for weights in (LevelWeights(1.0, action, entity) for action in SHARES for entity in SHARES):
+        accuracy = accuracies(gaps, asked.kinds, weights)
+        found.append((missing(accuracy, tower), _rsum(scores, weights, val), accuracy, weights))
+    *best, weights = max(found, key=lambda one: rank(*one[:3]))
     model.config = replace(model.config, level_weights=weights)
-    return Chosen(model, ratio, -short, score, accuracy)
+    return Chosen(model, ratio, *best)
 
 
 def _rsum(scores: Scores, weights: LevelWeights, data: PairData) -> float:
@@ -138,7 +139,7 @@ def prepare(encoder: Encoder, given: argparse.Namespace) -> tuple[dict[str, Pair
         graphs_of([data.texts[i].text for i in range(len(data))], given.cache / f"graphs-{split}.jsonl")
         captions = [(int(owner), data.texts[i].text) for i, owner in enumerate(data.owners)]
         found = choices(captions, bank=bank, seed=int(split == "train"))
-        questions = one_a_photo(found) if split == "train" else draw(found, QUESTIONS)
+        questions = one_a_photo(found) if split == "train" else draw(found)
         asked[split] = altered_pairs(encoder, data, questions, cache=given.cache, split=split)
     return sets, asked
 

@@ -31,6 +31,7 @@ def test_a_photo_without_roles_gives_the_other_question_alone() -> None:
 def test_a_video_is_asked_once_a_kind() -> None:
     found = draw(ASKED, 3)
     assert len(found) == 9 and len({(one.video, one.kind) for one in found}) == 9
+    assert len(draw(ASKED)) == 12
 
 
 def test_missing_counts_points_below_the_tower_and_below_the_goal_of_roles() -> None:
