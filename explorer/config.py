@@ -95,6 +95,7 @@ class TrainConfig:
     margin: float = 0.1                   # theta of marginal sample enhancement (derived)
     margin_weight: float = 1.0
     denoise: bool = True                  # adaptive label denoising
+    objective: str = "levels"             # HCMI: levels, contrastive at each (the paper's) | total, the hinge over their mean (ours)
     unfreeze: str = "none"                # none | last | all
     seed: int = 0
     precision: str = "auto"               # auto | fp32 | bf16
@@ -103,6 +104,7 @@ class TrainConfig:
         _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
         _check(self.batch_size >= 2, f"batch_size must be at least 2, not {self.batch_size}")
         _check(self.lr > 0 and self.tower_lr >= 0, f"learning rates must be positive, not {self.lr} and {self.tower_lr}")
+        _check(self.objective in ("levels", "total"), f"objective must be levels or total, not {self.objective!r}")
         _check(self.unfreeze in ("none", "last", "all"), f"unfreeze must be none, last or all, not {self.unfreeze!r}")
 
 

@@ -28,6 +28,7 @@ LOGIT_SCALE = 1 / 0.07      # CLIP's start
 LOGIT_SCALE_MAX = 100.0     # CLIP's limit
 TOKEN_NAMES = ("frame", "clip", "word", "phrase")
 LEVEL_NAMES = (*TOKEN_NAMES, "video", "sentence")
+COARSE = ("frame_attention.", "video_pool.", "sentence_pool.", "adapters.video.", "adapters.sentence.")   # what the coarse level is made by
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,12 @@ class HCMI(nn.Module):
                                        for name in LEVEL_NAMES if config.adapter})
         self.token_weights = nn.ModuleDict({name: TokenWeight(config.dim) for name in TOKEN_NAMES
                                             if config.token_weights})
+
+    def hold_coarse(self) -> None:
+        """Let the clip-phrase and frame-word levels learn alone: the video-sentence level stays what it is [ours]."""
+        for name, parameter in self.named_parameters():
+            if name.startswith(COARSE):
+                parameter.requires_grad_(False)
 
     def encode_video(self, frames: Tensor, mask: Tensor) -> VideoLevels:
         """Frame features of V videos to their three levels.

@@ -14,7 +14,7 @@ from explorer.records import TextFeatures
 from explorer.training.dataset import Batch
 from explorer.training.parallel import gather_levels, share
 
-HGR_MARGIN = 0.2      # arXiv 2003.00392
+MARGIN = 0.2      # of the hinge over the total: HGR's, arXiv 2003.00392
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -48,12 +48,12 @@ def losses(model: nn.Module, batch: Batch, config: TrainConfig) -> dict[str, Ten
 def from_levels(model: nn.Module, texts: Any, videos: list[Any], positives: Tensor, config: TrainConfig) -> dict[str, Tensor]:
     """The named losses of encoded texts and one or two views of their videos; positives (B, B) bool."""
     similarity = model.similarity(texts, videos[0])
-    if model.config.model == "hgr":
-        value = hinge(similarity["total"], positives, HGR_MARGIN)
-        return {"hinge": value, "loss": value}
-    if len(videos) == 2:
+    if len(videos) == 2 and model.config.model == "hcmi":
         alone = torch.arange(len(positives), device=positives.device)
         positives = positives | denoised_positives(videos[0].video, videos[1].video, alone)
+    if model.config.model == "hgr" or config.objective == "total":
+        value = hinge(similarity["total"], positives, MARGIN)
+        return {"hinge": value, "loss": value}
     levels = {name: value.float() for name, value in similarity.items()}
     return hierarchical(levels, model.scale(), positives=positives,
                         margin=config.margin, margin_weight=config.margin_weight)
