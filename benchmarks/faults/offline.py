@@ -23,8 +23,9 @@ from tests.media.videos import Recipe, coloured
 LINK = re.compile(r"http://(127\.0\.0\.1):(\d+)(/\?token=\S+)")
 OPENS_WITHIN = 240.0
 SUITES = {"none": (), "all": ("tests",),
-          "part": ("tests/test_cli.py", "tests/test_service.py", "tests/test_browser.py", "tests/web", "tests/search", "tests/model/test_towers.py",
-                   "tests/model/test_encoder.py", "tests/model/test_checkpoint.py", "tests/media/test_proxies.py", "tests/media/test_samples.py")}
+          "part": ("tests/test_cli.py", "tests/test_service.py", "tests/test_browser.py", "tests/web", "tests/search",
+                   "tests/model/test_towers.py", "tests/model/test_minilm.py", "tests/model/test_encoder.py", "tests/model/test_checkpoint.py",
+                   "tests/media/test_proxies.py", "tests/media/test_samples.py")}
 HOSTS = ("1.1.1.1", "2606:4700:4700::1111")
 
 
@@ -79,7 +80,7 @@ def ask(port: int, target: str, **headers: str) -> tuple[int, dict[str, str], by
 
 def tests(suite: str) -> tuple[str, bool]:
     """(pytest's last line, whether all passed) of tests named in SUITES; nothing is skipped for want of a browser that is there."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--durations=0", "--tb=short", *SUITES[suite]]
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", *SUITES[suite]]
     done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
     lines = done.stdout.strip().splitlines() or ["pytest said nothing"]
     if done.returncode:
