@@ -2,7 +2,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import islice
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -79,10 +79,11 @@ class Encoder:
 
     def _by_sentence(self, texts: Sequence[str], sentences: Sequence[Spans]) -> list[TowerOutput]:
         """Each text as a whole, its tokens read in their own sentence: the next sentence may speak of another scene."""
-        pieces = [text[start:end] for text, spans in zip(texts, sentences) for start, end in spans]
-        whole, parts = self.tower.encode_tokens(list(texts)), iter(self.tower.encode_tokens(pieces))
-        return [joined(output, list(islice(parts, len(spans))), [start for start, _ in spans]) if spans else output
-                for output, spans in zip(whole, sentences)]
+        pieces = [[text[start:end] for start, end in spans] for text, spans in zip(texts, sentences)]
+        distinct = list(dict.fromkeys(chain(texts, *pieces)))            # a text of one sentence is read once
+        read = dict(zip(distinct, self.tower.encode_tokens(distinct)))
+        return [joined(read[text], [read[piece] for piece in own], [start for start, _ in spans]) if spans else read[text]
+                for text, own, spans in zip(texts, pieces, sentences)]
 
     def _in_context(self, text: str, output: TowerOutput, words: Phrases, spans: Phrases) -> TextFeatures:
         """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens themselves."""
