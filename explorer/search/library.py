@@ -64,7 +64,7 @@ class StoredLibrary:
 
     def sample(self, count: int) -> np.ndarray:
         ids = self.vectors.ids()
-        return ids[np.unique(np.linspace(0, len(ids) - 1, min(count, len(ids))).round().astype(np.int64))] if len(ids) else ids
+        return ids[np.unique(np.linspace(0, len(ids) - 1, count).round().astype(np.int64))] if count < len(ids) else ids
 
     def videos(self, ids: Sequence[int]) -> Mapping[int, VideoRow]:
         return {key: VideoRow(key, video.public_id, video.path, video.info.duration if video.info else 0.0, video.fingerprint)

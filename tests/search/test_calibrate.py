@@ -73,6 +73,14 @@ def test_an_empty_library_has_no_calibration(tmp_path: Path) -> None:
     assert calibrate.calibrate(encoder, encoder.texts(BANK[:3]), make_library(tmp_path, {}, encoder), generation=0) is None
 
 
+def test_a_sample_is_spread_over_the_library_and_never_more_than_it(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    library = make_library(tmp_path, {f"{i}.mp4": scenes((f"subject{i}", 2)) for i in range(9)}, encoder)
+    ids = library.vectors.ids().tolist()
+    assert len(ids) == 9 and [library.sample(count).tolist() for count in (9, 100, 3, 1)] == [ids, ids, ids[::4], ids[:1]]
+    assert make_library(tmp_path / "empty", {}, encoder).sample(5).tolist() == []
+
+
 def test_presence_is_the_best_clip(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     library = make_library(tmp_path, {"a.mp4": scenes(("dog", 2), ("cat", 2))}, encoder)
