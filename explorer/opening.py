@@ -25,8 +25,8 @@ def open_app(settings: Settings, *, open_browser: bool = True) -> None:
             server.open_link(running.url)
         return
     with explorer:
-        explorer.warm_up()
         if explorer.lock is None:
             raise ExplorerError("the data folder is not ours to write")
         server.serve(explorer, settings, open_browser=open_browser,
-                     started=lambda port, url: explorer.lock.set_port(port, url))   # type: ignore[union-attr]
+                     started=lambda port, url: explorer.lock.set_port(port, url),   # type: ignore[union-attr]
+                     ready=explorer.warm_up)               # not before: page and model side by side keep each other waiting

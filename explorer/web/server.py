@@ -143,8 +143,8 @@ def settings_of(app: Any) -> uvicorn.Config:
                           server_header=False, timeout_graceful_shutdown=2, limit_concurrency=200)
 
 
-def run(explorer: Any, listening: socket.socket, *, token: str, uploads: str) -> None:
-    """Serve until Ctrl-C: a waiting page at once, the real one as soon as it is made.
+def run(explorer: Any, listening: socket.socket, *, token: str, uploads: str, ready: Callable[[], None] = lambda: None) -> None:
+    """Serve until Ctrl-C: a waiting page at once, the real one as soon as it is made; `ready` is called then.
 
     Raises:
         Exception: whatever kept the page from being made.
@@ -157,7 +157,12 @@ def run(explorer: Any, listening: socket.socket, *, token: str, uploads: str) ->
         problems.append(error)
         server.should_exit = True
 
-    opening = Opening(lambda: _assemble(explorer, port, None), failed=failed)
+    def made() -> FastAPI:
+        app = _assemble(explorer, port, None)
+        ready()
+        return app
+
+    opening = Opening(made, failed=failed)
     server = uvicorn.Server(settings_of(Guard(opening, port=port, token=token, uploads=uploads)))
     with contextlib.suppress(KeyboardInterrupt):                   # uvicorn raises it again once all is closed
         server.run(sockets=[listening])
@@ -166,7 +171,7 @@ def run(explorer: Any, listening: socket.socket, *, token: str, uploads: str) ->
 
 
 def serve(explorer: Any, settings: Settings, *, open_browser: bool = True, say: Callable[[str], None] = print,
-          started: Callable[[int, str], None] = lambda port, url: None) -> None:
+          started: Callable[[int, str], None] = lambda port, url: None, ready: Callable[[], None] = lambda: None) -> None:
     """Open the page and serve it until Ctrl-C.
 
     Args:
@@ -175,6 +180,7 @@ def serve(explorer: Any, settings: Settings, *, open_browser: bool = True, say: 
         open_browser: whether to open the link.
         say: where the link is told.
         started: called with the port and the link once the port is ours, for the owner's lock to note.
+        ready: called once the page is made.
 
     Raises:
         ExplorerError: GRADIO_SHARE is set, or no port is free.
@@ -188,4 +194,4 @@ def serve(explorer: Any, settings: Settings, *, open_browser: bool = True, say: 
         say(f"HCMI Explorer is open at {url}\nPress Ctrl-C here to stop it.")
         if open_browser:
             open_link(url)
-        run(explorer, listening, token=token, uploads=str(settings.data_dir / UPLOADS))
+        run(explorer, listening, token=token, uploads=str(settings.data_dir / UPLOADS), ready=ready)
