@@ -80,7 +80,7 @@ class Encoder:
     def _by_sentence(self, texts: Sequence[str], sentences: Sequence[Spans]) -> list[TowerOutput]:
         """Each text as a whole, its tokens read in their own sentence: the next sentence may speak of another scene."""
         pieces = [[text[start:end] for start, end in spans] for text, spans in zip(texts, sentences)]
-        distinct = list(dict.fromkeys(chain(texts, *pieces)))            # a text of one sentence is read once
+        distinct = list(dict.fromkeys(chain(texts, *pieces)))            # equal sentences are read once
         read = dict(zip(distinct, self.tower.encode_tokens(distinct)))
         return [joined(read[text], [read[piece] for piece in own], [start for start, _ in spans]) if spans else read[text]
                 for text, own, spans in zip(texts, pieces, sentences)]
