@@ -16,7 +16,7 @@ def main() -> int:
     parser.add_argument("--no-browser", action="store_true", help="print the link only")
     arguments = parser.parse_args()
     try:
-        from explorer.opening import open_app
+        from explorer.cli.open_page import open_app
         open_app(Settings.load(data_dir=arguments.data_dir, port=arguments.port), open_browser=not arguments.no_browser)
     except ExplorerError as error:
         print(f"error: {error}", file=sys.stderr)

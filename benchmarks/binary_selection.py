@@ -16,7 +16,7 @@ import numpy as np
 
 from benchmarks.features import clip_pairs, open_encoder, photo_pairs, reading_of, stem_of, texts
 from explorer.model.encoder import Encoder
-from explorer.service.measure import scorers
+from explorer.service.evaluation import scorers
 from explorer.training.altered import AlteredPairs
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.binary_selection import KINDS, Choice, Score, WordBank, binary_selection, choices, word_bank

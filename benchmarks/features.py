@@ -12,7 +12,7 @@ from explorer.config import SamplingConfig, Settings
 from explorer.media.decode import DecodeWorker
 from explorer.model.encoder import Encoder
 from explorer.records import CaptionPair, FrameFeatures
-from explorer.service.shelf import Shelf
+from explorer.service.models import Shelf
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.captions import match_videos, read_captions
 from explorer.training.dataset import PairData, pair_data

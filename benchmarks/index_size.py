@@ -23,9 +23,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.index import features  # noqa: E402
-from explorer.index.store import Store  # noqa: E402
 from explorer.records import VideoInfo  # noqa: E402
+from explorer.store import features  # noqa: E402
+from explorer.store.store import Store  # noqa: E402
 
 DIM = 512
 AT_ONCE = 1000         # files a statement
@@ -37,8 +37,8 @@ INDEX = """
 import json, sys, time
 began = time.monotonic()
 import numpy as np
-from explorer.index.store import Store
-from explorer.index.vectors import VectorCache
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
 folder, encoder = sys.argv[1:]

@@ -17,11 +17,11 @@ import numpy as np
 
 from explorer.config import Settings
 from explorer.index.indexer import index
-from explorer.index.stills import Stills
-from explorer.index.store import Store
 from explorer.media.decode import DecodeWorker
 from explorer.model.encoder import Encoder
-from explorer.service.shelf import Shelf
+from explorer.service.models import Shelf
+from explorer.store.stills import Stills
+from explorer.store.store import Store
 
 WIDTH, HEIGHT, FPS = 1280, 720, 25
 RATIO, REAL_TIME, MEMORY_GB = 1.15, 4.0, 2.0

@@ -19,7 +19,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from explorer.model import phrases  # noqa: E402
+from explorer.language import phrases  # noqa: E402
 
 GOAL_PER_SECOND = 400
 GOAL_MS = 50

@@ -18,15 +18,15 @@ from pathlib import Path
 import numpy as np
 
 from explorer.config import Settings
-from explorer.index.store import Store
-from explorer.index.vectors import VectorCache
 from explorer.media.sampling import windows as cut_windows
 from explorer.records import FrameFeatures, VideoFile, VideoInfo
 from explorer.search import find, rerank
 from explorer.search.calibrate import calibrate, read_bank
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
-from explorer.service.shelf import Shelf
+from explorer.service.models import Shelf
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
 
 PROJECT = Path(__file__).resolve().parent.parent
 FILE_FRAMES = 366               # 60 windows of 12 frames, 6 apart: a file of six minutes

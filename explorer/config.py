@@ -12,12 +12,17 @@ from typing import Any, TypeVar
 
 import platformdirs
 
-from explorer.atomic import write_bytes
+from explorer.disk.atomic import write_bytes
 from explorer.records import ExplorerError, LevelWeights
 
 T = TypeVar("T")
 
-PROJECT_DIR = Path(__file__).resolve().parent.parent
+PACKAGE_DIR = Path(__file__).resolve().parent
+IMPORT_DIR = PACKAGE_DIR.parent              # what a child process must see to import this package
+# An installed package carries assets/ and checkpoints/ inside; a checkout has them beside it.
+_RESOURCES = PACKAGE_DIR if (PACKAGE_DIR / "assets").is_dir() else PACKAGE_DIR.parent
+ASSETS = _RESOURCES / "assets"
+SHIPPED_CHECKPOINTS = _RESOURCES / "checkpoints"
 SETTINGS, SEEN = "settings.json", "settings.seen"      # written by a person; its checksum at the last start, by the app
 TEXT_LEVELS = ("prompted", "contextual", "learned")
 

@@ -13,25 +13,24 @@ PROJECT = Path(__file__).resolve().parent.parent
 FILES = sorted((PROJECT / "explorer").rglob("*.py"))
 CODE = [*FILES, *sorted((PROJECT / "benchmarks").rglob("*.py")), *PROJECT.glob("app.py")]
 
-# Each layer may import itself and those named; media, model and the two halves of the index do not know each other.
-BASE = {"records", "config", "atomic"}
-INDEX_PARTS = {"database", "reads", "schema", "stills", "store", "stored", "vector_file", "vectors", "writes", "features"}
+# Each layer is a folder (or one of two files) and may import itself and those named; equals do not know each other.
+BASE = {"records", "config", "disk"}
 ALLOWED = {
-    "records": set(), "atomic": {"records"}, "config": {"records", "atomic"}, "lock": BASE, "media": BASE,
-    "model": BASE, "index.parts": BASE, "index": BASE | {"media", "index.parts"},
-    "search": BASE | {"model", "index.parts"},
-    "training": BASE | {"model", "index.parts"}, "jobs": BASE | {"index.parts", "lock"},
+    "records": set(), "disk": {"records"}, "config": {"records", "disk"},
+    "language": BASE, "media": BASE, "model": BASE | {"language"}, "store": BASE,
+    "index": BASE | {"media", "store"}, "search": BASE | {"language", "model", "store"},
+    "training": BASE | {"language", "model", "store"},
 }
-LOWER = {*ALLOWED}
-ALLOWED |= {"service": LOWER}
-ALLOWED |= {"ui": BASE | {"service", "jobs"}, "web": BASE | {"service", "jobs", "ui", "lock"}}
-EVERYTHING = {*ALLOWED, "index"}
-TOP = {"__main__", "commands", "opening"}                  # the command line, which alone prints
-ALLOWED |= {name: EVERYTHING | TOP for name in (*TOP, "__init__")}
+ALLOWED |= {"service": {*ALLOWED}}
+ALLOWED |= {"ui": BASE | {"service"}}
+ALLOWED |= {"web": BASE | {"service", "ui"}}
+EVERYTHING = {*ALLOWED}
+TOP = {"__init__", "__main__", "cli"}                      # the command line, which alone prints
+ALLOWED |= {name: EVERYTHING | TOP for name in TOP}
 
 TORCH_ROOMS = ("model/", "training/", "search/rerank.py", "search/calibrate.py")
 TORCH = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors"}
-VERIFIED = ("model/starter.py", "training/photos.py")     # read a package's weights, checked by sha256 just before
+VERIFIED = ("model/towers/starter.py", "training/starter/photos.py")     # read a package's weights, checked by sha256 just before
 BOMBS = PROJECT / "benchmarks" / "faults" / "unsafe.py"   # writes pickles, to see that the app refuses them
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
 UNSAFE_CALLS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "eval", "exec", "os.system", "os.popen", "yaml.load",
@@ -46,10 +45,7 @@ def room(path: Path) -> str:
 
 def layer(place: str) -> str:
     """The layer of a module given as a path or a dotted name under explorer."""
-    parts = place.removesuffix(".py").replace("/", ".").split(".")
-    if parts[0] == "index" and len(parts) > 1 and parts[1] in INDEX_PARTS:
-        return "index.parts"
-    return parts[0]
+    return place.removesuffix(".py").replace("/", ".").split(".")[0]
 
 
 TREES: dict[Path, list[ast.AST]] = {}
@@ -92,6 +88,18 @@ def test_lower_layers_do_not_import_higher_ones(path: Path) -> None:
             assert reached, f"{room(path)} ({own}) imports {name} ({other})"
 
 
+def test_no_circle_of_imports() -> None:
+    names = {path: "explorer." + room(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES}
+    known = {name: path for path, name in names.items()}
+    graph: dict[str, set[str]] = {}
+    for path, name in names.items():
+        found = {part if part in known else part.rpartition(".")[0] for part in imports(path, types_too=False)}
+        graph[name] = {other for other in found if other in known and other != name}
+    while ends := {name for name, others in graph.items() if not others & graph.keys()}:
+        graph = {name: others for name, others in graph.items() if name not in ends}
+    assert not graph, f"these import each other in a circle: {sorted(graph)}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=room)
 def test_torch_stays_in_its_rooms(path: Path) -> None:
     if not room(path).startswith(TORCH_ROOMS):
@@ -130,15 +138,15 @@ def test_files_say_their_job_and_have_a_name_of_their_own(path: Path) -> None:
 
 @pytest.mark.parametrize("path", FILES, ids=room)
 def test_only_the_command_line_prints(path: Path) -> None:
-    if room(path).removesuffix(".py") not in TOP:
+    if layer(room(path)) not in TOP:
         printed = [node.lineno for node in nodes_of(path)
                    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"]
         assert not printed, f"{room(path)} prints in lines {printed}"
 
 
 @pytest.mark.parametrize("module", [
-    "explorer.ui.page", "explorer.web.server", "explorer.records", "explorer.media.samples", "explorer.index.store",
-    "explorer.model.phrases", "explorer.search.query"])
+    "explorer.ui.page", "explorer.web.server", "explorer.records", "explorer.media.samples", "explorer.store.store",
+    "explorer.language.phrases", "explorer.search.query"])
 def test_the_page_opens_before_torch_has_loaded(module: str) -> None:
     program = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=PROJECT, timeout=120)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.app import opened, real_clips
+from tests.support.app import opened, real_clips
 
 pytestmark = pytest.mark.browser
 
@@ -124,6 +124,6 @@ def test_charts_are_drawn_anew_for_another_width_also_while_their_tab_is_away(pa
 
 
 def test_a_second_start_points_to_the_first(tmp_path: Path) -> None:
-    from tests.app import opened as second
+    from tests.support.app import opened as second
     with opened(tmp_path / "data") as link, second(tmp_path / "data") as again:
         assert again == link

@@ -16,7 +16,7 @@ from pathlib import Path
 from benchmarks.faults.common import children, findings, finish, make_library, open_app, until
 from explorer.config import Settings
 from explorer.service import Explorer
-from tests.media.videos import Recipe, numbered
+from tests.support.videos import Recipe, numbered
 
 LIMIT, GONE = 2.0, 5.0
 

@@ -18,11 +18,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from explorer.config import ModelConfig, Settings  # noqa: E402
-from explorer.index.check import Finding, check  # noqa: E402
 from explorer.records import Job  # noqa: E402
 from explorer.service import Explorer  # noqa: E402
-from tests.index.colour import ColourEncoder  # noqa: E402
-from tests.index.help import SAMPLING, rows, three_colours  # noqa: E402
+from explorer.store.check import Finding, check  # noqa: E402
+from tests.support.colour import ColourEncoder  # noqa: E402
+from tests.support.indexing import SAMPLING, rows, three_colours  # noqa: E402
 
 __all__ = ["PROJECT", "SAMPLING", "SKIPPED", "ColourTower", "children", "finish", "findings", "in_namespace", "make_library", "open_app",
            "rows", "settings_for", "skip", "stands_still", "until"]

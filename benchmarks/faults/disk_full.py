@@ -14,9 +14,9 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.faults.common import findings, finish, in_namespace, make_library, open_app, rows, skip, stands_still, until
-from explorer.index.store import Store
-from tests.index.colour import ColourEncoder
-from tests.index.help import run_index, three_colours
+from explorer.store.store import Store
+from tests.support.colour import ColourEncoder
+from tests.support.indexing import run_index, three_colours
 
 DISK_MB = 192              # more than the free space from which a paused job goes on
 LEFT = 24 << 10            # bytes left free: less than the features and pictures of one video

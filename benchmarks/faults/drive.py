@@ -16,12 +16,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from benchmarks.faults.common import PROJECT, findings, finish, make_library, open_app, rows, stands_still, until
-from explorer.index.check import check
-from explorer.index.store import Store
 from explorer.service import Explorer
-from tests.index.colour import ColourEncoder
-from tests.index.help import run_index
-from tests.media.videos import Recipe, numbered
+from explorer.store.check import check
+from explorer.store.store import Store
+from tests.support.colour import ColourEncoder
+from tests.support.indexing import run_index
+from tests.support.videos import Recipe, numbered
 
 ROUNDS = 12
 WAYS = ("gone at rest", "gone in the middle of a file", "a file cut short while it is read", "a file gone while it is read")
@@ -32,8 +32,8 @@ GOOD_READS = 6             # of the new file by each thread, before they fail
 INDEX = """
 import sys
 from pathlib import Path
-from explorer.index.store import Store
-from tests.index.help import run_index
+from explorer.store.store import Store
+from tests.support.indexing import run_index
 with Store(Path(sys.argv[1]) / "index.db") as store:
     for step in run_index(store, sys.argv[2]):
         for failure in step.failures:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.web.site import TOKEN, Site, running  # noqa: E402  (found by the line above)
+from tests.support.site import TOKEN, Site, running  # noqa: E402  (found by the line above)
 
 VIDEO = "/media/video-ready-0001"
 CROSS = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}

@@ -16,7 +16,7 @@ from pathlib import Path
 from explorer.config import SamplingConfig
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, FrameSize
-from tests.media.videos import Recipe, encode, numbered, stripes
+from tests.support.videos import Recipe, encode, numbered, stripes
 
 SEED = 5
 GOOD = (("libx264", ".mp4"), ("libx264", ".mkv"), ("libvpx-vp9", ".webm"), ("libx264", ".ts"), ("mpeg4", ".avi"), ("libx265", ".mp4"),

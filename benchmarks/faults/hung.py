@@ -20,10 +20,10 @@ from pathlib import Path
 
 from benchmarks.faults.common import finish
 from explorer.config import SamplingConfig
-from explorer.media.child import scheduled
+from explorer.media.child_process import scheduled
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, FrameSize
-from tests.media.videos import Recipe, numbered
+from tests.support.videos import Recipe, numbered
 
 PATIENCE = 1.5             # seconds given to a file here, so that the goal takes seconds to try
 GRACE = 1.0                # seconds past the deadline
@@ -36,7 +36,7 @@ WAYS = ("stopped", "stopped in a file", "spinning", "spinning in a file")
 SPINS = """
 import hashlib, os, re
 from dataclasses import replace
-from explorer.media import backends
+from explorer.media.child import backends
 real = backends.read
 
 def then_spin(runs):

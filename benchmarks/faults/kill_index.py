@@ -18,19 +18,19 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.index.check import check  # noqa: E402
-from explorer.index.store import Store  # noqa: E402
-from explorer.index.vectors import VectorCache  # noqa: E402
-from tests.index.help import rows, three_colours  # noqa: E402
+from explorer.store.check import check  # noqa: E402
+from explorer.store.store import Store  # noqa: E402
+from explorer.store.vectors import VectorCache  # noqa: E402
+from tests.support.indexing import rows, three_colours  # noqa: E402
 
 CHILD = """
 import os, sys
-from tests.index.colour import ColourEncoder
-from tests.index.help import SAMPLING
+from tests.support.colour import ColourEncoder
+from tests.support.indexing import SAMPLING
 from explorer.index.indexer import index
-from explorer.index.stills import Stills
-from explorer.index.store import Store
-from explorer.index.vectors import VectorCache
+from explorer.store.stills import Stills
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
 from explorer.media.decode import DecodeWorker
 data, library = sys.argv[1:]
 store, encoder = Store(data + "/index.db"), ColourEncoder()

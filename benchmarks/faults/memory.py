@@ -14,12 +14,12 @@ from pathlib import Path
 from benchmarks.faults.common import SAMPLING, children, finish
 from explorer.config import SamplingConfig
 from explorer.index.indexer import index
-from explorer.index.stills import Stills
-from explorer.index.store import Store
 from explorer.media.decode import DecodeWorker
 from explorer.records import FrameSize
-from tests.index.colour import ColourEncoder
-from tests.media.videos import Recipe, coloured, encode, plain
+from explorer.store.stills import Stills
+from explorer.store.store import Store
+from tests.support.colour import ColourEncoder
+from tests.support.videos import Recipe, coloured, encode, plain
 
 WORKER_MB, GROWTH_MB, HANDLES, WAL_MB = 600, 100, 20, 80
 SMALL = Recipe(fps=5, width=32, height=32, gop=5)

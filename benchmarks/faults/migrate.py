@@ -17,7 +17,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.index.schema import MIGRATIONS, Migration, migrate, version_of  # noqa: E402
+from explorer.store.schema import MIGRATIONS, Migration, migrate, version_of  # noqa: E402
 
 ROWS = 20_000          # enough that a step takes long enough to be killed inside
 
@@ -33,7 +33,7 @@ CHILD = """
 import sqlite3, sys
 from pathlib import Path
 from benchmarks.faults.migrate import STEPS
-from explorer.index import schema
+from explorer.store import schema
 path, apply = Path(sys.argv[1]), schema._apply
 connection = sqlite3.connect(path, isolation_level=None)
 connection.execute("PRAGMA journal_mode = WAL")

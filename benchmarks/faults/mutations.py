@@ -15,7 +15,7 @@ from pathlib import Path
 
 from benchmarks.faults.hostile import GOOD, WAYS, try_file
 from explorer.media.decode import DecodeWorker
-from tests.media.videos import Recipe, numbered
+from tests.support.videos import Recipe, numbered
 
 GRACE = 25.0                       # seconds: the deadline of so short a file, and a little
 

@@ -17,8 +17,8 @@ from benchmarks.faults.odd import NAMES
 from explorer.records import Hit
 from explorer.service import Explorer
 from explorer.ui import present
-from tests.index.help import SMALL
-from tests.media.videos import coloured
+from tests.support.indexing import SMALL
+from tests.support.videos import coloured
 
 COLOURS = ("red", "green", "blue")
 

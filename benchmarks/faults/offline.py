@@ -18,13 +18,13 @@ import time
 from pathlib import Path
 
 from benchmarks.faults.common import PROJECT, finish, in_namespace, skip
-from tests.media.videos import Recipe, coloured
+from tests.support.videos import Recipe, coloured
 
 LINK = re.compile(r"http://(127\.0\.0\.1):(\d+)(/\?token=\S+)")
 OPENS_WITHIN = 240.0
 SUITES = {"none": (), "all": ("tests",),
-          "part": ("tests/test_cli.py", "tests/test_service.py", "tests/test_browser.py", "tests/web", "tests/search",
-                   "tests/model/test_towers.py", "tests/model/test_minilm.py", "tests/model/test_encoder.py", "tests/model/test_checkpoint.py",
+          "part": ("tests/cli", "tests/service", "tests/test_browser.py", "tests/web", "tests/search",
+                   "tests/model/towers/test_tower.py", "tests/model/towers/test_minilm.py", "tests/model/test_encoder.py", "tests/model/test_checkpoint.py",
                    "tests/media/test_proxies.py", "tests/media/test_samples.py")}
 HOSTS = ("1.1.1.1", "2606:4700:4700::1111")
 

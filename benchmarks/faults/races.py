@@ -15,7 +15,7 @@ from benchmarks.faults.common import PROJECT, finish
 PLAYERS = 4
 PLAYER = """
 import sys
-from explorer.lock import AlreadyRunning, DataLock
+from explorer.disk.lock import AlreadyRunning, DataLock
 print("READY", flush=True)
 while sys.stdin.readline():
     try:

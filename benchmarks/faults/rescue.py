@@ -14,7 +14,7 @@ from benchmarks.faults.common import finish
 from explorer.config import SamplingConfig
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, FrameSize
-from tests.media.videos import Recipe, numbered, read_stripes
+from tests.support.videos import Recipe, numbered, read_stripes
 
 FRAMES = 120
 ASF_BLOCK = 3200           # bytes, as FFmpeg writes it

@@ -16,7 +16,7 @@ import numpy as np
 from explorer.config import SamplingConfig
 from explorer.media.decode import DecodeWorker
 from explorer.records import Frames, FrameSize
-from tests.media.videos import Recipe, numbered, read_stripes
+from tests.support.videos import Recipe, numbered, read_stripes
 
 SIZE = FrameSize(64, 256)
 SAMPLES = 24                       # sampled frames a file; 6 more are asked for singly

@@ -18,10 +18,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.faults.common import PROJECT, finish, make_library, rows, skip
-from explorer.index.check import check
-from explorer.index.store import Store
 from explorer.records import ExplorerError
-from tests.index.help import run_index
+from explorer.store.check import check
+from explorer.store.store import Store
+from tests.support.indexing import run_index
 
 CALLS = {"fsync": "EIO", "fdatasync": "EIO", "pwrite64": "EIO", "write": "ENOSPC", "rename": "EIO", "openat": "EMFILE", "ftruncate": "EIO"}
 REPLACED = ("vectors.faiss", "vectors.ids", "vectors.json", "desk.json")           # each by a temporary file, which USE gives a known name
@@ -32,17 +32,17 @@ FILES = ("index.db", "index.db-wal", "index.db-shm", "stills.db", "stills.db-wal
 USE = """
 import json, sys, uuid
 from pathlib import Path
-from explorer import atomic
+from explorer.disk import atomic
 from explorer.service.desk import Desk
 from explorer.index.indexer import index
-from explorer.index.stills import Stills
-from explorer.index.store import Store
-from explorer.index.vectors import VectorCache
+from explorer.store.stills import Stills
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError
 from explorer.service.teaching import Teaching
-from tests.index.colour import ColourEncoder, one_hot
-from tests.index.help import SAMPLING
+from tests.support.colour import ColourEncoder, one_hot
+from tests.support.indexing import SAMPLING
 data, library = Path(sys.argv[1]), sys.argv[2]
 encoder, told = ColourEncoder(), []
 atomic.uuid.uuid4 = lambda: uuid.UUID(int=0)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from benchmarks.faults.common import findings, finish, make_library, open_app, stands_still
 from explorer.service import Explorer
-from tests.index.help import three_colours
+from tests.support.indexing import three_colours
 
 COLOURS = ("red", "green", "blue")
 

@@ -54,7 +54,7 @@ def bombs(mark: Path) -> dict[str, bytes]:
 
 def vouched(folder: Path, data: bytes) -> None:
     """A checkpoint folder whose manifest vouches for these bytes: only their form can give them away."""
-    from explorer.model.files import BLANK
+    from explorer.model.tensor_files import BLANK
     folder.mkdir(parents=True)
     digest = hashlib.sha256(data).hexdigest()
     (folder / "weights.safetensors").write_bytes(data)
@@ -65,11 +65,11 @@ def vouched(folder: Path, data: bytes) -> None:
 
 def readers(folder: Path, data: bytes) -> Iterator[tuple[str, Callable[[], object]]]:
     """Every place where the app reads a file that a person, or another program, may have put there."""
-    from explorer.index.stills import Stills
-    from explorer.index.store import Store
     from explorer.media.gate import check
-    from explorer.model import clip
     from explorer.model.checkpoint import load
+    from explorer.model.towers import clip
+    from explorer.store.stills import Stills
+    from explorer.store.store import Store
     from explorer.training.captions import read_captions
     from explorer.training.state import load_state
     from explorer.training.texts import load_table
@@ -111,7 +111,8 @@ def run(folder: Path) -> tuple[int, int, float, list[str]]:
     """(files tried, bombs that ran, longest seconds, what went wrong)."""
     import open_clip  # noqa: F401 - loading the libraries is not what is measured
 
-    from explorer.model import checkpoint, clip  # noqa: F401
+    from explorer.model import checkpoint  # noqa: F401
+    from explorer.model.towers import clip  # noqa: F401
     from explorer.training import state, texts  # noqa: F401
     mark, longest, wrong, tried = folder / "it-ran", 0.0, [], 0
     for kind, data in bombs(mark).items():

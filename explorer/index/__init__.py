@@ -1,1 +1,1 @@
-"""From a library of files to a searchable store: SQLite is the truth, FAISS and stills are caches of it."""
+"""The flow that fills the store: scan, plan, decode ahead, encode, embed."""

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from explorer.config import SamplingConfig
-from explorer.index.stored import StoredVideo
 from explorer.media.decode import Cancelled
 from explorer.records import Frames, FrameSize, VideoFile, VideoInfo
+from explorer.store.rows import StoredVideo
 
 if TYPE_CHECKING:
     from explorer.media.decode import DecodeWorker

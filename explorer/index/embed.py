@@ -8,9 +8,9 @@ import numpy as np
 
 from explorer.config import SamplingConfig
 from explorer.index.ahead import Task
-from explorer.index.store import Store
 from explorer.media.sampling import windows as cut_windows
 from explorer.records import ExplorerError, FrameFeatures, FrameSize, VideoInfo, Window
+from explorer.store.store import Store
 
 WINDOW_BATCH = 256      # windows embedded at once: 3 MB of features at F = 12, D = 512
 

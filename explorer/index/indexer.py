@@ -12,15 +12,15 @@ from typing import TYPE_CHECKING
 from explorer.config import SamplingConfig
 from explorer.index import embed
 from explorer.index.ahead import Ahead, Broken, Ended, Opened, Step, Task
-from explorer.index.database import is_full
 from explorer.index.embed import Draft, FrameEncoder
 from explorer.index.plan import Plan, make_plan
-from explorer.index.stills import Stills
-from explorer.index.store import Store
-from explorer.index.stored import Root
 from explorer.media.decode import Cancelled
 from explorer.media.gate import Unreadable
 from explorer.records import ExplorerError, Failure, Frames, Progress
+from explorer.store.database import is_full
+from explorer.store.rows import Root
+from explorer.store.stills import Stills
+from explorer.store.store import Store
 
 if TYPE_CHECKING:
     from explorer.media.decode import DecodeWorker

@@ -8,10 +8,10 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from explorer.index.ahead import Task
-from explorer.index.store import Store
-from explorer.index.stored import SEARCHABLE, Root, StoredVideo
-from explorer.media import library
+from explorer.media import scan as library
 from explorer.records import ExplorerError, Failure, Progress, VideoFile
+from explorer.store.rows import SEARCHABLE, Root, StoredVideo
+from explorer.store.store import Store
 
 log = logging.getLogger(__name__)
 

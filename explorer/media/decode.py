@@ -11,7 +11,7 @@ import numpy as np
 
 from explorer.config import SamplingConfig
 from explorer.media import gate
-from explorer.media.child import Budget, Cancelled, Child
+from explorer.media.child_process import Budget, Cancelled, Child
 from explorer.records import ExplorerError, Frames, FrameSize, VideoInfo
 
 __all__ = ["Cancelled", "Clip", "DecodeWorker"]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from explorer.media import gate
-from explorer.media.child import Budget, Child
+from explorer.media.child_process import Budget, Child
 from explorer.records import ExplorerError, Progress, VideoInfo
 
 STALL = 60.0                       # seconds without a sign of life before the child is given up

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from explorer.config import ModelConfig, from_dict, to_dict
-from explorer.model.files import MANIFEST, WEIGHTS, read_manifest, read_tensors, verify, write_folder
+from explorer.model.tensor_files import MANIFEST, WEIGHTS, read_manifest, read_tensors, verify, write_folder
 from explorer.records import ExplorerError
 
 __all__ = ["build", "describe", "list_checkpoints", "load", "load_tensors", "prune", "save", "verify"]

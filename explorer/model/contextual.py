@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from explorer.model.towers import TowerOutput
+from explorer.model.towers.tower import TowerOutput
 from explorer.records import Phrase
 
 Spans = Sequence[tuple[int, int]]

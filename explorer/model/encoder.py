@@ -9,12 +9,12 @@ import numpy as np
 import torch
 
 from explorer.config import ModelConfig
-from explorer.model import phrases as parser
+from explorer.language import phrases as parser
+from explorer.language.role_graph import RoleGraph
 from explorer.model.batch import collate_text
 from explorer.model.contextual import Spans, joined, span_vectors, token_shares
-from explorer.model.graph import RoleGraph
 from explorer.model.hcmi import TextLevels, VideoLevels
-from explorer.model.towers import Tower, TowerOutput
+from explorer.model.towers.tower import Tower, TowerOutput
 from explorer.records import FrameSize, LevelWeights, Phrase, TextFeatures
 
 WINDOWS_AT_ONCE = 512

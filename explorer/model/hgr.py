@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from explorer.config import ModelConfig
+from explorer.language.roles import ROLES
 from explorer.model.hcmi import TextLevels, TokenWeight, VideoLevels
 from explorer.model.hgr_text import ACTIONS, ENTITIES, SLOTS, GraphBatch
 from explorer.model.hierarchy import ZeroLinear, unit
 from explorer.model.interaction import BUDGET, total_similarity, uniform_weights, video_sentence_similarity
-from explorer.model.roles import ROLES
 from explorer.records import LEVELS, LevelWeights
 
 HGR_LEVELS = ("event", "action", "entity")      # in the order of LEVELS

@@ -10,10 +10,10 @@ import torch
 from torch import Tensor
 
 from explorer.config import ModelConfig
+from explorer.language.phrases import graphs as parse_graphs
+from explorer.language.role_graph import MAX_ACTIONS, MAX_ENTITIES, Node, RoleGraph
+from explorer.language.roles import ROLES
 from explorer.model.batch import TextBatch, collate_text
-from explorer.model.graph import MAX_ACTIONS, MAX_ENTITIES, Node, RoleGraph
-from explorer.model.phrases import graphs as parse_graphs
-from explorer.model.roles import ROLES
 from explorer.records import TextFeatures
 
 ACTIONS = slice(1, 1 + MAX_ACTIONS)                 # slot 0 is the event

@@ -6,11 +6,11 @@ from functools import lru_cache
 
 import numpy as np
 
-from explorer.index.store import Store
-from explorer.index.vectors import VectorCache
 from explorer.records import Query
 from explorer.search.query import day_bounds
 from explorer.search.retrieve import VideoRow, WindowBatch
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
 
 FILES_REMEMBERED = 256          # frame times kept in memory: 29 KB an hour of video
 

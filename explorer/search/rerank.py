@@ -151,7 +151,7 @@ def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndar
 def row_labels(encoder: Encoder, text: TextFeatures) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What the rows of the phrase x clip and word x frame grids stand for: HCMI's phrases and words, HGR's actions and entities."""
     if encoder.model.config.model == "hgr":
-        from explorer.model.phrases import graph
+        from explorer.language.phrases import graph
         nodes = graph(text.text).nodes
         return tuple(n.text for n in nodes if n.kind == "action"), tuple(n.text for n in nodes if n.kind == "entity")
     return tuple(p.text for p in text.phrase_spans if p.weight > 0), text.word_texts

@@ -8,8 +8,8 @@ import numpy as np
 from explorer.search.rerank import array
 
 if TYPE_CHECKING:
+    from explorer.language.role_graph import RoleGraph
     from explorer.model.encoder import Encoder
-    from explorer.model.graph import RoleGraph
     from explorer.search.retrieve import Library
 
 
@@ -27,7 +27,7 @@ def drawn(text: str, *, encoder: Encoder | None = None, library: Library | None 
         {"nodes": [{"id", "label", "kind", "role", "start", "end", "score", "frame", "time"}],
         "edges": [{"source", "target", "role"}]}; score, frame and time are None where no frame was asked.
     """
-    from explorer.model.phrases import graph
+    from explorer.language.phrases import graph
     found = graph(text)
     best = _best_frames(found, encoder, library, video_id, time) if encoder and library else {}
     nodes = [{"id": i, "label": node.text, "kind": node.kind, "role": node.role, "start": node.start, "end": node.end,

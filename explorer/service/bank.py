@@ -6,14 +6,14 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.config import PROJECT_DIR
+from explorer.config import ASSETS
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
-BANK = PROJECT_DIR / "assets" / "caption_bank.txt"
+BANK = ASSETS / "caption_bank.txt"
 
 
 def bank_features(encoder: Encoder, folder: Path) -> Any:

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from explorer.atomic import write_bytes
 from explorer.config import read_json
+from explorer.disk.atomic import write_bytes
 from explorer.records import ExplorerError, FrameSize
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from explorer.config import PROJECT_DIR, Settings
+from explorer.config import SHIPPED_CHECKPOINTS, Settings
 from explorer.records import ExplorerError
 
 PACKAGES = ("gradio", "torch", "torchvision", "open_clip_torch", "timm", "transformers", "faiss-cpu", "av", "decord", "spacy",
@@ -65,14 +65,14 @@ def _device(settings: Settings, device: str) -> dict[str, Any]:
 
 
 def _model(settings: Settings, checkpoint: str) -> dict[str, Any]:
-    from explorer.model.files import verify
-    from explorer.service.shelf import Shelf
+    from explorer.model.tensor_files import verify
+    from explorer.service.models import Shelf
     try:
         folder = Shelf(settings).folder(checkpoint)
         about = verify(folder)
     except ExplorerError as error:
         return _line("model", str(error), False)
-    where = folder.relative_to(PROJECT_DIR) if folder.is_relative_to(PROJECT_DIR) else folder
+    where = "shipped" if folder.is_relative_to(SHIPPED_CHECKPOINTS) else folder
     return _line("model", f"{checkpoint} on tower {about['tower']}, verified ({where})")
 
 

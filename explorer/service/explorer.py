@@ -10,20 +10,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from explorer.config import Settings, changed_settings
+from explorer.disk.lock import DataLock
 from explorer.index.indexer import index
-from explorer.index.stills import Stills
-from explorer.index.store import Store
-from explorer.index.stored import StoredVideo
-from explorer.jobs import Jobs
-from explorer.lock import DataLock
 from explorer.media.decode import DecodeWorker
 from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult
 from explorer.service import desk
-from explorer.service.judging import LOOKED_THROUGH, arranged
+from explorer.service.jobs import Jobs
+from explorer.service.judgements import LOOKED_THROUGH, arranged
+from explorer.service.models import Shelf
 from explorer.service.playback import Playback
-from explorer.service.searching import Searching
-from explorer.service.shelf import Shelf
+from explorer.service.searches import Searching
 from explorer.service.teaching import Teaching
+from explorer.store.rows import StoredVideo
+from explorer.store.stills import Stills
+from explorer.store.store import Store
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
@@ -175,7 +175,7 @@ class Explorer:
 
     def download_size(self, tower: str) -> dict[str, Any]:
         """Megabytes a tower takes, and whether it is on this machine already."""
-        from explorer.model import clip
+        from explorer.model.towers import clip
         cached = clip.weights_path(tower, self.settings.data_dir / "towers") is not None
         return {"size_mb": clip.size_mb(tower), "cached": cached}
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from explorer.index.store import Store
-from explorer.index.stored import StoredVideo
 from explorer.media.proxies import cut, make_playable, playability
 from explorer.records import ExplorerError, Progress
+from explorer.store.rows import StoredVideo
+from explorer.store.store import Store
 
 log = logging.getLogger(__name__)
 

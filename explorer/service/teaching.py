@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.index.store import Store
+from explorer.disk.json_lines import Notes
 from explorer.records import CaptionPair, ExplorerError, FrameFeatures, Progress, TrainStep
-from explorer.service.judging import Judgements
-from explorer.service.notes import Notes
+from explorer.service.judgements import Judgements
+from explorer.store.store import Store
 from explorer.training.captions import read_captions
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
-    from explorer.service.shelf import Shelf
+    from explorer.service.models import Shelf
     from explorer.training.finetune import Outcome
 
 CAPTION_CHARACTERS = 2000

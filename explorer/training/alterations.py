@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.model.graph import Node, RoleGraph
-from explorer.model.phrases import graph
-from explorer.model.roles import COMPANIONS
+from explorer.language.phrases import graph
+from explorer.language.role_graph import Node, RoleGraph
+from explorer.language.roles import COMPANIONS
 from explorer.training.parsed import kept_graphs
 
 KINDS = ("roles", "action", "person", "scene", "cut")

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from explorer.config import PROJECT_DIR
+from explorer.config import ASSETS
 from explorer.records import CaptionPair, ExplorerError
 from explorer.training.captions import CaptionSet, Line, read_text, table_lines
 
-PUBLISHED = PROJECT_DIR / "assets" / "published_results.json"
+PUBLISHED = ASSETS / "published_results.json"
 SPLITS = ("train", "val", "test")
 
 

@@ -6,9 +6,9 @@ import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from explorer.atomic import write_bytes
-from explorer.model.graph import Edge, Node, RoleGraph
-from explorer.model.phrases import graphs
+from explorer.disk.atomic import write_bytes
+from explorer.language.phrases import graphs
+from explorer.language.role_graph import Edge, Node, RoleGraph
 from explorer.records import ExplorerError
 
 MOST = 200_000             # graphs in memory, a few kilobytes each: four data sets like MSR-VTT's captions

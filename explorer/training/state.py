@@ -13,7 +13,7 @@ from safetensors.torch import load as load_tensors
 from safetensors.torch import save as save_tensors
 from torch import Tensor
 
-from explorer.atomic import write_bytes
+from explorer.disk.atomic import write_bytes
 from explorer.records import ExplorerError
 
 KEPT = 2                                   # saved states; the older one is for a newest that does not verify

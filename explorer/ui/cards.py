@@ -6,8 +6,8 @@ import re
 from dataclasses import replace
 
 from explorer.records import LEVELS, Hit, SearchResult
+from explorer.ui.events.view import View, moment
 from explorer.ui.present import clock, count, name, notice, safe, sentence, span, still
-from explorer.ui.view import View, moment
 
 WEAK = 0.6  # agreement below which a file may be there by chance
 TOP = 6  # files always shown unfolded: about a screen

@@ -7,12 +7,17 @@ from typing import Any
 
 import gradio as gr
 
-from explorer.config import PROJECT_DIR
-from explorer.ui import components, help_tab, lessons, library_tab, models_tab, panels, search_tab, teach_tab
-from explorer.ui.showing import own_weights, tools, welcome
-from explorer.ui.view import View
+from explorer.config import ASSETS
+from explorer.ui import components, lessons, panels
+from explorer.ui.events.showing import own_weights, tools, welcome
+from explorer.ui.events.view import View
+from explorer.ui.tabs import help as help_tab
+from explorer.ui.tabs import library as library_tab
+from explorer.ui.tabs import models as models_tab
+from explorer.ui.tabs import search as search_tab
+from explorer.ui.tabs import teach as teach_tab
 
-STYLE = PROJECT_DIR / "assets" / "style.css"
+STYLE = ASSETS / "style.css"
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
 TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from explorer.records import Match, Phrase, SearchResult
+from explorer.ui.events.view import View, find, side
 from explorer.ui.present import safe, span
-from explorer.ui.view import View, find, side
 
 
 def chip(phrase: Phrase, match: Match | None, weight: float, *, unread: str = "") -> str:

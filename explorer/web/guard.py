@@ -4,7 +4,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from explorer.web.judge import Request, Verdict, judge
+from explorer.web.admission import Request, Verdict, judge
 from explorer.web.routes import FILE, body_limit
 
 FORWARDED = (b"forwarded", b"x-forwarded", b"x-real-ip", b"x-original", b"x-rewrite", b"x-host", b"x-gradio-server",

@@ -11,11 +11,11 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.config import PROJECT_DIR, Settings
+from explorer.config import ASSETS, Settings
 from explorer.records import ExplorerError
 from explorer.web.guard import Guard
 from explorer.web.link import HOST, answers, link, open_link
-from explorer.web.opening import Opening
+from explorer.web.waiting import Opening
 
 __all__ = ["answers", "create_app", "open_link", "prepare_environment", "serve"]
 
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 100
-ASSETS = PROJECT_DIR / "assets"
 ASSET_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
                ".woff2": "font/woff2", ".ico": "image/x-icon"}
 UPLOADS = "uploads"                    # folder of the data folder which Gradio keeps this page's uploads in

@@ -12,14 +12,14 @@ import pytest
 
 from benchmarks.faults.kill_index import run as kill
 from explorer.config import SamplingConfig
-from explorer.index.check import check
 from explorer.index.indexer import index
-from explorer.index.stills import Stills
-from explorer.index.store import Store
 from explorer.media.decode import Cancelled, DecodeWorker
 from explorer.records import ExplorerError
-from tests.index.colour import COLOURS, ColourEncoder, one_hot
-from tests.index.help import SAMPLING, rows, run_index, three_colours
+from explorer.store.check import check
+from explorer.store.stills import Stills
+from explorer.store.store import Store
+from tests.support.colour import COLOURS, ColourEncoder, one_hot
+from tests.support.indexing import SAMPLING, rows, run_index, three_colours
 
 
 @pytest.fixture(scope="session")

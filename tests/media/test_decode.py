@@ -17,12 +17,12 @@ import numpy as np
 import pytest
 
 from benchmarks.faults import odd, stripes
-from explorer.config import PROJECT_DIR, SamplingConfig
+from explorer.config import IMPORT_DIR, SamplingConfig
 from explorer.media import decode as decode_module
 from explorer.media.decode import Cancelled, Clip, DecodeWorker
 from explorer.records import ExplorerError, Frames, FrameSize
-from tests.media.videos import COLOURS, Recipe, coloured, encode, numbered, quarters, read_stripes
-from tests.media.videos import stripes as draw
+from tests.support.videos import COLOURS, Recipe, coloured, encode, numbered, quarters, read_stripes
+from tests.support.videos import stripes as draw
 
 SIZE = FrameSize(64, 256)
 SMALL = Recipe(height=64, frames=50)
@@ -256,9 +256,9 @@ def test_the_child_is_renewed_and_dies_with_its_parent(tmp_path: Path, monkeypat
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs a system with process alarms")
 def test_a_child_ends_with_its_parent_though_its_pipe_is_held_open(tmp_path: Path) -> None:
     """The middle process starts the child and goes; this one still holds the other end of what the child reads, and reads what it writes."""
-    child = "[sys.executable, '-m', 'explorer.media.worker', '--memory', '2000', '--parent', str(os.getpid())]"
+    child = "[sys.executable, '-m', 'explorer.media.child.worker', '--memory', '2000', '--parent', str(os.getpid())]"
     middle = f"import os, subprocess, sys, time; subprocess.Popen({child}); print('begun', flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", middle], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=PROJECT_DIR) as process:
+    with subprocess.Popen([sys.executable, "-c", middle], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=IMPORT_DIR) as process:
         assert process.stdout is not None and process.stdout.readline() == b"begun\n"
         assert not select.select([process.stdout], [], [], 0)[0]
         process.kill()
@@ -268,10 +268,10 @@ def test_a_child_ends_with_its_parent_though_its_pipe_is_held_open(tmp_path: Pat
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs a system with process alarms")
 def test_a_child_whose_native_code_never_lets_go_is_ended_by_the_system() -> None:
     """A regular expression that runs for ever holds the interpreter, as a decoder's native code may."""
-    code = ("import os, re, threading; from explorer.media import worker; worker.STUCK = 1;"
+    code = ("import os, re, threading; from explorer.media.child import worker; worker.STUCK = 1;"
             "threading.Thread(target=worker._watch, args=(1 << 40, os.getppid()), daemon=True).start();"
             "import time; time.sleep(0.5); re.match('(a+)+$', 'a' * 64 + 'b')")
-    assert subprocess.run([sys.executable, "-c", code], cwd=PROJECT_DIR, timeout=60).returncode == -signal.SIGALRM
+    assert subprocess.run([sys.executable, "-c", code], cwd=IMPORT_DIR, timeout=60).returncode == -signal.SIGALRM
 
 
 def test_odd_names(worker: DecodeWorker, tmp_path: Path) -> None:

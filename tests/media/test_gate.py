@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from explorer.media import gate, wire
+from explorer.media import gate
+from explorer.media.child import wire
 from explorer.records import ExplorerError
-from tests.media.videos import Recipe, numbered
+from tests.support.videos import Recipe, numbered
 
 REFUSED = {"empty": (b"", "empty"), "one": (b"x", "text"), "text": (b"hello there", "text"), "zip": (b"PK\x03\x04rest", "zip"),
            "jpeg": (b"\xff\xd8\xff\xe0rest", "JPEG"), "png": (b"\x89PNG\r\n", "PNG"), "hls": (b"#EXTM3U\n#EXTINF:1\n/etc/passwd", "playlist"),

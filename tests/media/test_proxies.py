@@ -10,7 +10,7 @@ import pytest
 from explorer.media import proxies
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, FrameSize, VideoInfo
-from tests.media.videos import Recipe, encode, numbered, quarters, read_stripes
+from tests.support.videos import Recipe, encode, numbered, quarters, read_stripes
 
 SIZE = FrameSize(64, 256)
 

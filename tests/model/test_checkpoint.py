@@ -13,9 +13,10 @@ import pytest
 import torch
 from safetensors.torch import save as to_bytes
 
-from explorer import atomic
 from explorer.config import ModelConfig
-from explorer.model import checkpoint, files
+from explorer.disk import atomic
+from explorer.model import checkpoint
+from explorer.model import tensor_files as files
 from explorer.model.checkpoint import describe, list_checkpoints, load, load_tensors, prune, save, verify
 from explorer.model.hcmi import HCMI
 from explorer.records import ExplorerError
@@ -224,8 +225,8 @@ KILLED = """
 import sys, os, torch
 from pathlib import Path
 from explorer.config import ModelConfig
-from explorer import atomic
-from explorer.model import files
+from explorer.disk import atomic
+from explorer.model import tensor_files as files
 from explorer.model.checkpoint import save
 from explorer.model.hcmi import HCMI
 real, count = atomic.os.replace, 0

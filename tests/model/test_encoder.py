@@ -10,9 +10,10 @@ import torch
 from explorer.config import ModelConfig
 from explorer.model.encoder import Encoder
 from explorer.model.hcmi import HCMI
-from explorer.model.towers import Tower, load_tower
+from explorer.model.towers.load import load_tower
+from explorer.model.towers.tower import Tower
 from explorer.records import LEVELS, LevelWeights, Phrase
-from tests.model.tiny_clip import DIM, SIZE, make
+from tests.support.tiny_clip import DIM, SIZE, make
 
 PROMPT = "a video of {}"
 TEXT = "a brown dog jumps over the low wall"

@@ -8,12 +8,12 @@ import pytest
 import torch
 
 from explorer.config import ModelConfig
+from explorer.language.phrases import graph, words
+from explorer.language.role_graph import RoleGraph
 from explorer.model.batch import collate_frames
-from explorer.model.graph import RoleGraph
 from explorer.model.hgr import HGR, HGR_LEVELS, GraphLayer, attended_similarity, span_max
 from explorer.model.hgr_text import SLOTS, align, collate_graphs, slots
 from explorer.model.losses import hinge
-from explorer.model.phrases import graph, words
 from explorer.records import LEVELS, LevelWeights, Phrase, TextFeatures
 
 DIM = 16

@@ -11,7 +11,7 @@ from explorer.search import calibrate, rerank
 from explorer.search.calibrate import agreement, normal, qb_norm, read_bank, standing
 from explorer.search.find import ask, find
 from explorer.search.query import parse
-from tests.search.tiny import TinyEncoder, make_library, scenes
+from tests.support.tiny_search import TinyEncoder, make_library, scenes
 
 BANK = tuple(f"thing{i} place{i} deed{i}" for i in range(120))
 

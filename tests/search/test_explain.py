@@ -10,7 +10,7 @@ from explorer.records import ExplorerError, LevelWeights, Match
 from explorer.search.explain import clip_runs, explain, phrase_order, why_not
 from explorer.search.find import ask, find
 from explorer.search.query import parse
-from tests.search.tiny import FRAMES, TinyEncoder, make_library, scenes, word_vector
+from tests.support.tiny_search import FRAMES, TinyEncoder, make_library, scenes, word_vector
 
 EQUAL = LevelWeights()
 

@@ -12,7 +12,7 @@ from explorer.search import rerank
 from explorer.search.find import Asked, ask, ask_image, ask_vector, find, more_like, rank, repaired
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
-from tests.search.tiny import DIM, TinyEncoder, make_library, mean_vector, scenes, word_vector
+from tests.support.tiny_search import DIM, TinyEncoder, make_library, mean_vector, scenes, word_vector
 
 EQUAL = LevelWeights()
 WORDS = [f"word{i}" for i in range(40)]

@@ -9,7 +9,7 @@ from explorer.model.hcmi import HCMI
 from explorer.records import TextFeatures
 from explorer.training.alignment import alignment_table, concatenate, moments, phrase_alignment, proposals, shot_borders, span_iou
 from explorer.training.slideshow import Slideshow, compose, frame_features, frame_pixels
-from tests.training.synthetic import unit
+from tests.support.synthetic import unit
 
 PHOTOS = np.eye(16, dtype=np.float32)
 

@@ -9,7 +9,7 @@ from explorer.config import TrainConfig
 from explorer.records import LevelWeights
 from explorer.training.altered import AlteredPairs, accuracies, altered_hinge, margins, pair_scores
 from explorer.training.train import fit
-from tests.training.synthetic import DIM, model, pairs, text, unit
+from tests.support.synthetic import DIM, model, pairs, text, unit
 
 
 def questions(count: int = 12, seed: int = 1) -> AlteredPairs:

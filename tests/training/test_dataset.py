@@ -9,7 +9,7 @@ import pytest
 from explorer.records import CaptionPair, FrameFeatures, Phrase, TextFeatures
 from explorer.training.dataset import PairData, batches, centre_view, draw, epoch, merge, pad, pair_data, positives, random_view
 from explorer.training.texts import load_table, save_table, text_table
-from tests.training.synthetic import pairs, text, unit, whole
+from tests.support.synthetic import pairs, text, unit, whole
 
 
 def spans_data() -> PairData:

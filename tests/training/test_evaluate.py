@@ -11,7 +11,7 @@ from explorer.model.hcmi import HCMI
 from explorer.records import LevelWeights
 from explorer.training import evaluate as module
 from explorer.training.evaluate import after_scoring, evaluate, evaluate_benchmark, level_scores, mean_pool, runs_of, table
-from tests.training.synthetic import DIM, model, pairs, unit
+from tests.support.synthetic import DIM, model, pairs, unit
 
 
 def plain() -> HCMI:

@@ -14,7 +14,7 @@ from explorer.training.dataset import PairData
 from explorer.training.evaluate import level_scores
 from explorer.training.finetune import Surroundings, finetune, gallery_of, grow, interpolate, run, split
 from explorer.training.metrics import ranks
-from tests.training.synthetic import DIM, pairs
+from tests.support.synthetic import DIM, pairs
 
 CONFIG = TrainConfig(epochs=20, batch_size=32, lr=2e-3, denoise=False)
 

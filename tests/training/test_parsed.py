@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from explorer.config import ModelConfig
-from explorer.model import phrases
+from explorer.language import phrases
 from explorer.model.hgr import HGR
 from explorer.records import ExplorerError, TextFeatures
 from explorer.training import parsed

@@ -23,7 +23,7 @@ from explorer.training.objective import losses
 from explorer.training.parallel import average_gradients, share
 from explorer.training.state import load_state
 from explorer.training.train import fit, learning_rate, validate
-from tests.training.synthetic import DIM, TRAIN, main, model, pairs
+from tests.support.synthetic import DIM, TRAIN, main, model, pairs
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -132,7 +132,7 @@ def test_kill_nine_at_random_steps_changes_nothing(tmp_path: Path) -> None:
 
 def run_and_kill(folder: Path, *, lines: int | None, delay: float) -> None:
     """Start the real process; kill it `delay` seconds after it printed so many steps, or let it end."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.training.synthetic", str(folder)], cwd=ROOT, text=True,
+    process = subprocess.Popen([sys.executable, "-m", "tests.support.synthetic", str(folder)], cwd=ROOT, text=True,
                                stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
     if lines is not None:
         for _ in range(lines):

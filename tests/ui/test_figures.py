@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.records import Explanation
-from explorer.ui import figures, graphs
+from explorer.ui.charts import figures, graphs
 
 HOSTILE = '<b onclick="x">é</b>'
 

@@ -10,25 +10,17 @@ import gradio as gr
 import numpy as np
 import pytest
 
-from explorer.config import PROJECT_DIR
+from explorer.config import ASSETS
 from explorer.records import ExplorerError, Failure, Job, LevelWeights, Progress
-from explorer.ui import (
-    components,
-    handlers,
-    help_tab,
-    lessons,
-    library_tab,
-    models_tab,
-    page,
-    panels,
-    phrase_chips,
-    reasons,
-    teach_tab,
-    telling,
-    toolbar,
-)
-from explorer.ui.view import View
-from tests.ui.little import LittleExplorer
+from explorer.ui import components, lessons, page, panels, phrase_chips, toolbar
+from explorer.ui.events import reasons, telling
+from explorer.ui.events import search as handlers
+from explorer.ui.events.view import View
+from explorer.ui.tabs import help as help_tab
+from explorer.ui.tabs import library as library_tab
+from explorer.ui.tabs import models as models_tab
+from explorer.ui.tabs import teach as teach_tab
+from tests.support.little_explorer import LittleExplorer
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`${alert(2)}{{alert(3)}}"
 VIDEOS = [
@@ -121,12 +113,12 @@ def test_templates_hold_no_handlebars_and_only_known_assets_are_named(config: di
     custom = [c["props"] for c in config["components"] if c["type"] == "html"]
     assert custom and not any("{{" in c["html_template"] or "`" in c["html_template"] for c in custom)
     named = set(re.findall(r"/assets/([\w.]+)", str(config) + page.head() + components.SCRIPTS))
-    own = {path.name for path in (PROJECT_DIR / "assets").iterdir()}
+    own = {path.name for path in ASSETS.iterdir()}
     assert named and named <= own
 
 
 def test_no_script_or_style_asks_another_machine() -> None:
-    for path in (PROJECT_DIR / "assets").iterdir():
+    for path in ASSETS.iterdir():
         if path.suffix in (".js", ".css"):
             assert not re.search(r"https?://|@import|url\(", path.read_text("utf-8")), path
     assert not page.theme()._stylesheets

@@ -9,7 +9,7 @@ import pytest
 
 from explorer.records import Hit, LevelScores, Match, Phrase, Query, SearchResult
 from explorer.ui import cards, phrase_chips, present
-from explorer.ui.view import View, find, moment, ranks
+from explorer.ui.events.view import View, find, moment, ranks
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`${alert(2)}{{alert(3)}}"
 LEVELS = {"video_sentence": 0.9, "clip_phrase": 0.5, "frame_word": 0.25}

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.web.site import Site, running
+from tests.support.site import Site, running
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.web.site import TOKEN, Site
+from tests.support.site import TOKEN, Site
 
 pytestmark = pytest.mark.browser
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",

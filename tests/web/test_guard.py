@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults.guard import cases, wrong
+from explorer.web.admission import PASS, Request, cookie_name, judge, session_of
 from explorer.web.guard import HEADERS
-from explorer.web.judge import PASS, Request, cookie_name, judge, session_of
 from explorer.web.routes import is_plain, route_of
-from tests.web.site import TOKEN, Site, send
+from tests.support.site import TOKEN, Site, send
 
 
 def ask(target: str = "/config", method: str = "GET", **headers: str) -> int:

@@ -8,7 +8,7 @@ import pytest
 
 from explorer.records import ExplorerError
 from explorer.web.media import media_type, router
-from tests.web.site import STILL, Site, running
+from tests.support.site import STILL, Site, running
 
 FILM = bytes(range(256)) * 1000
 VIDEO = "/media/video-ready-0001"

@@ -14,17 +14,17 @@ from pathlib import Path
 
 import pytest
 
-from explorer.config import PROJECT_DIR
+from explorer.config import IMPORT_DIR
 from explorer.records import ExplorerError
 from explorer.web import server
-from tests.web.site import Site
+from tests.support.site import Site
 
 PROGRAM = """
 import sys
 from pathlib import Path
 from explorer.config import Settings
 from explorer.web import server
-from tests.web.site import Shelf, make_shelf, tiny_page
+from tests.support.site import Shelf, make_shelf, tiny_page
 folder = Path(sys.argv[1])
 server._page = lambda explorer: (tiny_page(), {})
 server.serve(make_shelf(folder), Settings(data_dir=folder, port=int(sys.argv[2])), open_browser=False,
@@ -35,7 +35,7 @@ print("torch was imported" if "torch" in sys.modules else "closed without torch"
 
 
 def start(folder: Path, port: int, **environment: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR), "PYTHONUNBUFFERED": "1", **environment}
+    environment = {**os.environ, "PYTHONPATH": str(IMPORT_DIR), "PYTHONUNBUFFERED": "1", **environment}
     return subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), str(port)], env=environment, cwd=folder,
                             stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
@@ -162,7 +162,7 @@ def test_no_free_port_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_page_that_cannot_be_made_ends_the_start(tmp_path: Path) -> None:
     program = PROGRAM.replace("(tiny_page(), {})", "1 / 0")
-    environment = {**os.environ, "PYTHONPATH": str(PROJECT_DIR)}
+    environment = {**os.environ, "PYTHONPATH": str(IMPORT_DIR)}
     done = subprocess.run([sys.executable, "-c", program, str(tmp_path), "0"], env=environment, capture_output=True,
                           text=True, timeout=180)
     assert done.returncode != 0 and "ZeroDivisionError" in done.stderr

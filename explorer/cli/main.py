@@ -1,0 +1,104 @@
+"""The command line: python -m explorer index | search | evaluate | train | models | doctor | check."""
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from explorer.records import ExplorerError
+
+EXIT_FAILED = 1            # the command could not do its job
+EXIT_FOUND = 3             # check found something wrong
+EXIT_STOPPED = 130         # Ctrl-C
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m explorer", description="Search your own videos by sentence, on your machine.")
+    parser.add_argument("--verbose", action="store_true", help="say what goes on, on stderr")
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("--data-dir", type=Path, help="where the index and the models are kept")
+    common.add_argument("--json", action="store_true", help="print JSON")
+    chosen = argparse.ArgumentParser(add_help=False, parents=[common])
+    chosen.add_argument("--checkpoint", help="a model by name (see `models`)")
+    chosen.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("index", parents=[chosen], help="bring folders into the library, or up to date")
+    one.add_argument("folders", nargs="+", metavar="DIR")
+    one.add_argument("--tower", help="an open_clip name or ARCHITECTURE@FILE, with an untrained hierarchy")
+    one.add_argument("--decoder", choices=("pyav", "decord"))
+    one.add_argument("--retry", action="store_true", help="try failed files once more")
+
+    one = commands.add_parser("search", parents=[chosen], help="search the library")
+    one.add_argument("text")
+    one.add_argument("-k", type=_count, default=10, metavar="N", help="moments wanted")
+    one.add_argument("--weights", type=_weights, metavar="video=1,clip=1,frame=1", help="of the levels")
+
+    one = commands.add_parser("evaluate", parents=[chosen], help="measure retrieval on captioned videos")
+    one.add_argument("--captions", type=Path, metavar="FILE", help='lines of {"file", "captions": [...]}')
+    one.add_argument("--benchmark", choices=("msrvtt-1ka", "msvd", "lsmdc", "didemo", "activitynet", "flickr8k"))
+    one.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's annotation files")
+    one.add_argument("--videos", type=Path, metavar="DIR", required=True)
+    one.add_argument("--weights", type=_weights, metavar="video=1,clip=1,frame=1")
+    one.add_argument("--binary-selection", action="store_true", help="true sentence against altered ones")
+
+    one = commands.add_parser("train", parents=[chosen], help="fine-tune a model on captioned videos, with guard-rails")
+    one.add_argument("--captions", type=Path, required=True, metavar="FILE")
+    one.add_argument("--videos", type=Path, required=True, metavar="DIR")
+    one.add_argument("--base", default=None, help="the checkpoint to start from")
+    one.add_argument("--model", choices=("hcmi", "hgr"), default="hcmi")
+    one.add_argument("--epochs", type=_count)
+    one.add_argument("--lr", type=float)
+    one.add_argument("--unfreeze", choices=("none", "last", "all"), default="none")
+    one.add_argument("--seed", type=int, default=0)
+    one.add_argument("--name", help="of the new checkpoint")
+
+    commands.add_parser("models", parents=[common], help="list the checkpoints")
+    commands.add_parser("doctor", parents=[common], help="what this installation is made of")
+    one = commands.add_parser("check", parents=[common], help="look for inconsistencies of the index")
+    one.add_argument("--repair", action="store_true", help="mend what can be made again")
+    return parser
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= 1_000_000:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text}")
+    return value
+
+
+def _weights(text: str) -> Any:
+    from explorer.records import LevelWeights
+    try:
+        values = {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
+        return LevelWeights(**{"video": 0.0, "clip": 0.0, "frame": 0.0, **values})
+    except (TypeError, ValueError) as error:
+        raise argparse.ArgumentTypeError(f"write video=1,clip=1,frame=1 with numbers that are not negative: {error}") from error
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command.
+
+    Returns:
+        0 done; 1 the command could not do its job (one sentence on stderr); 2 wrong arguments; 3 `check` found
+        something; 130 stopped.
+    """
+    chosen = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO if chosen.verbose else logging.ERROR, stream=sys.stderr)
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")            # nothing is fetched behind a person's back
+    os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
+    from explorer.cli import commands
+    try:
+        return getattr(commands, chosen.command.replace("-", "_"))(chosen)
+    except ExplorerError as error:
+        print(f"error: {error}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
+        return EXIT_FAILED
+    except KeyboardInterrupt:
+        print("stopped; what was done is kept", file=sys.stderr)
+        return EXIT_STOPPED
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())      # the reader went away, `| head` for one
+        return 0

@@ -1,0 +1,1 @@
+"""How the shipped starter is made: captioned photos in, a checkpoint out."""

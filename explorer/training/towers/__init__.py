@@ -1,0 +1,1 @@
+"""Training that changes the towers themselves: pixels in, gradients a chunk at a time."""

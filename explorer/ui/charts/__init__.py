@@ -1,0 +1,1 @@
+"""Explanations become Plotly figures as plain dicts: pure."""

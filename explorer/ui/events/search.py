@@ -1,0 +1,207 @@
+"""One function an event of the Search tab: the visitor's view and what happened -> service -> view -> what is shown."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+
+from explorer.records import ExplorerError, LevelWeights, SearchResult
+from explorer.ui import phrase_chips
+from explorer.ui.events import reasons
+from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools, unchanged
+from explorer.ui.events.telling import inform, number
+from explorer.ui.events.view import View, find, moment, ranks
+
+K = 24  # moments asked for: a few screens of cards
+NEGATED = -1.0  # weight of a phrase whose moments are left out
+SIDE = 512  # px, the largest side of a picture taken as a question
+LOADING = 300  # seconds a search waits for the model
+LOOK = 0.25  # seconds between two looks at the model's state
+
+
+# ---- asking
+
+
+def ask(explorer: Any, view: View, model: str | None) -> SearchResult:
+    """The result of the view's question: words, a picture or a moment."""
+    if view.image is not None:
+        return explorer.search_image(view.image, k=K, model=model)
+    if view.like is not None:
+        return explorer.more_like(*view.like, k=K, model=model)
+    return explorer.search(
+        view.text, k=K, weights=view.weights, model=model, phrase_weights=view.phrase_weights or None
+    )
+
+
+def answered(explorer: Any, view: View) -> View:
+    """The view with its results, or with the problem that kept them away; the selection stays where it can."""
+    try:
+        result = ask(explorer, view, view.model)
+        beside = ask(explorer, view, view.other) if view.other and view.text else None
+    except ExplorerError as error:
+        return replace(view, result=None, beside=None, selected=None, problem=str(error))
+    view = replace(view, result=result, beside=beside, problem="")
+    if find(view, view.selected) is None:
+        view = replace(view, selected=moment(result.hits[0]) if result.hits else None, second=False)
+    return view
+
+
+def repaired(explorer: Any, view: View) -> View:
+    """The same question asked again with other weights: remembers the ranks before, so that moves can be shown."""
+    before = ranks(view.result)
+    return replace(answered(explorer, view), ranks=before)
+
+
+# ---- events
+
+
+def search(explorer: Any, view: View, text: str) -> Iterator[Shown]:
+    """The search box: waits for the model where it is still loading, and says so."""
+    fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
+    if not fresh.text:
+        yield shown(explorer, fresh)
+        return
+    yield busy("Searching…")
+    for _ in range(int(LOADING / LOOK)):
+        status = explorer.status()
+        if status.get("model") != "loading":
+            break
+        yield busy("The model is still loading; your search runs as soon as it is ready.")
+        time.sleep(LOOK)
+    yield shown(explorer, answered(explorer, fresh))
+
+
+def asked(explorer: Any, view: View, text: str) -> Shown:
+    """A new question in words that came from the page itself: an example, a recent or saved search."""
+    fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
+    return shown(explorer, answered(explorer, fresh), text=fresh.text)
+
+
+def example(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """An example of the empty page was chosen."""
+    return asked(explorer, view, str(data.get("text", "")))
+
+
+def open_hit(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A card or a further moment was chosen: view, chips, player. The script has already begun to play it."""
+    chosen = (str(data.get("id")), round(number(data.get("start")), 3))
+    view = replace(view, selected=chosen, second=bool(data.get("second")) and view.beside is not None)
+    return view, phrase_chips.chips(view), played(view, load=False)
+
+
+def weigh_levels(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A level slider moved: the same candidates in another order."""
+    values = {name: max(0.0, number(data.get(name))) for name in ("video", "clip", "frame")}
+    if not data.get("reset") and not any(values.values()):
+        raise ExplorerError("every level is at 0; at least one must count")
+    view = replace(view, weights=None if data.get("reset") else LevelWeights(**values))
+    return shown(explorer, repaired(explorer, view) if view.result else view)
+
+
+def weigh_phrase(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A phrase was switched, weighed, excluded (a weight below 0), or taken out of the exclusions that were typed."""
+    phrase, text = str(data.get("phrase", "")), view.text
+    weights = dict(view.phrase_weights)
+    if data.get("allow"):
+        text = text.replace(f'-"{data["allow"]}"', "").strip()
+    else:
+        weights[phrase] = min(10.0, max(NEGATED, number(data.get("weight"))))
+    return shown(explorer, repaired(explorer, replace(view, phrase_weights=weights, text=text)), text=text)
+
+
+def picture(data: dict[str, Any]) -> np.ndarray:
+    """The pixels the page's script sent, (H, W, 3) uint8.
+
+    Raises:
+        ExplorerError: the browser could not read the picture, or what came is not one.
+    """
+    width, height = int(number(data.get("width"))), int(number(data.get("height")))
+    try:
+        raw = base64.b64decode(str(data.get("rgb", "")), validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    if not (0 < width <= SIDE and 0 < height <= SIDE and len(raw) == width * height * 3):
+        raise ExplorerError("this picture cannot be read by your browser; save it as JPEG or PNG and try again")
+    return np.frombuffer(raw, np.uint8).reshape(height, width, 3).copy()
+
+
+def by_image(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A picture was chosen, pasted or dropped."""
+    return shown(explorer, answered(explorer, View(image=picture(data), weights=view.weights)), text="")
+
+
+def export(explorer: Any, view: View, form: str) -> Shown:
+    """The results, or the selected moment as a clip, written to the data folder."""
+    if view.result is None or not view.result.hits:
+        raise ExplorerError("there is nothing to export yet; search first")
+    hit = find(view, view.selected)
+    result = replace(view.result, hits=(hit,)) if form == "clip" and hit else view.result
+    inform(f"Written to {explorer.export(result, form)}")
+    return unchanged()
+
+
+def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """The bar of tools."""
+    name, value = data.get("tool"), str(data.get("value", ""))
+    if name == "recall":
+        return asked(explorer, view, value)
+    if name == "export":
+        return export(explorer, view, value)
+    if name == "save":
+        if not view.text:
+            raise ExplorerError("there is no search to save yet; search first")
+        explorer.save_search(view.text)
+        inform(f"Saved: {view.text}")
+        return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
+    if name in ("drop", "clear"):
+        if name == "drop":
+            explorer.drop_search(value)
+        else:
+            explorer.clear_history()
+        return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
+    if name == "model":
+        view = replace(view, model=value or None)
+    elif name == "beside":
+        view = replace(view, other=value or None)
+    asked_before = view.text or view.image is not None or view.like is not None
+    return shown(explorer, answered(explorer, view) if asked_before else view, sliders=name == "model")
+
+
+def judge(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A thumb, or the taking back of one: noted, and the results stand anew at once."""
+    if data.get("kind") == "undo":
+        hit = find(view, (str(data.get("id")), round(number(data.get("start")), 3)))
+        if hit is not None:
+            explorer.take_back(view.text, hit.public_id, hit.start, hit.end)
+    else:
+        reasons.feedback(explorer, view, data)
+    return shown(explorer, repaired(explorer, view))
+
+
+def undo(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """The judgement of a card was taken back."""
+    return judge(explorer, view, {**data, "kind": "undo"})
+
+
+def act(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """A button under the player."""
+    action, public_id, at = data.get("action"), str(data.get("id", "")), number(data.get("time"))
+    if not public_id:
+        return unchanged()
+    if action == "like":
+        return shown(explorer, answered(explorer, View(like=(public_id, at), weights=view.weights)), text="")
+    if action in ("reveal", "open"):
+        (explorer.reveal if action == "reveal" else explorer.open_in_player)(public_id)
+    if action in ("good", "bad"):
+        known = played(view, load=False)
+        if known.get("id") == public_id and known["judged"] == action:
+            return undo(explorer, view, {"id": public_id, "start": known["start"]})
+        return judge(explorer, view, {"kind": "video", "id": public_id, "time": at, "good": action == "good"})
+    return unchanged()

@@ -1,0 +1,131 @@
+"""The Library tab: folders, work under way, failures; and the one timer that watches work for the whole page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from explorer.records import ExplorerError
+from explorer.ui import components, panels
+from explorer.ui.components import bound
+from explorer.ui.events.telling import guarded, inform
+
+TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+EVERY = 1.0  # seconds between two looks while work is under way
+
+
+def build(explorer: Any) -> dict[str, Any]:
+    """Lay the tab out; `panels` are refreshed by the timer, `all` by anything that changes the library."""
+    part: dict[str, Any] = {}
+    part["counts"] = components.static(elem_id="hx-counts")
+    with gr.Row(elem_classes="hx-top"):
+        part["path"] = gr.Textbox(
+            show_label=False,
+            container=False,
+            scale=5,
+            elem_id="hx-path",
+            max_length=4096,
+            placeholder="Path of a folder with videos: /home/you/Videos",
+        )
+        part["add"] = gr.Button("Add folder", variant="primary", scale=0, min_width=120, elem_id="hx-add")
+        part["index"] = gr.Button("Index again", scale=0, min_width=120, elem_id="hx-index")
+        part["samples"] = gr.Button("Sample library", scale=0, min_width=140, elem_id="hx-samples")
+    with gr.Row(elem_classes="hx-split"):
+        with gr.Column(scale=1, min_width=320):
+            components.static("<h3>Folders</h3>")
+            part["folders"] = components.panel(elem_id="hx-folders")
+        with gr.Column(scale=1, min_width=320):
+            components.static("<h3>Work</h3>")
+            part["jobs"] = components.panel(elem_id="hx-jobs")
+    components.static("<h3>Could not be indexed</h3>")
+    part["failures"] = components.panel(elem_id="hx-failures")
+    with gr.Accordion("All videos", open=False, elem_id="hx-all"):
+        part["filter"] = gr.Textbox(show_label=False, container=False, placeholder="Filter by name", max_length=500)
+        part["videos"] = components.panel(elem_id="hx-videos")
+    part["panels"] = [part[name] for name in ("counts", "folders", "jobs", "failures")]
+    return part
+
+
+def shown(explorer: Any) -> tuple[str, str, str, str]:
+    """Counts, folders, jobs, failures as they stand."""
+    return (
+        panels.counts(explorer.status()),
+        panels.folders(explorer.folders()),
+        panels.jobs(explorer.jobs()),
+        panels.failures(explorer.failures()),
+    )
+
+
+def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
+    """Everything that changes the library also wakes the timer."""
+    outputs = [*part["panels"], timer]
+    added = gr.on(
+        [part["add"].click, part["path"].submit],
+        starting(explorer, add_folder),
+        part["path"],
+        [part["path"], *outputs],
+        **TELL,
+    )
+    added.then(
+        None, None, None, js="() => document.activeElement && document.activeElement.blur()", api_visibility="private"
+    )
+    part["index"].click(
+        starting(explorer, lambda one, _: one.start_index()), part["path"], [part["path"], *outputs], **TELL
+    )
+    part["samples"].click(
+        starting(explorer, lambda one, _: one.install_samples()), part["path"], [part["path"], *outputs], **TELL
+    )
+    for name in ("folders", "jobs", "failures"):
+        part[name].act(bound(guarded(change), explorer), gr.State(None), outputs, **TELL)
+    look = listing(explorer)
+    part["filter"].change(look, part["filter"], part["videos"], trigger_mode="always_last", **TELL)
+    part["videos"].act(bound(guarded(reveal), explorer), gr.State(None), None, **TELL)
+
+
+def add_folder(explorer: Any, path: str) -> None:
+    """A folder joins the library and is indexed."""
+    if not path.strip():
+        raise ExplorerError("no path was given; type the path of a folder with videos, for example /home/you/Videos")
+    explorer.add_folder(path.strip())
+
+
+def starting(explorer: Any, start: Any) -> Any:
+    """A listener that starts work, empties the path box and shows the new state."""
+
+    def run(path: str | None) -> tuple[Any, ...]:
+        start(explorer, path or "")
+        return "", *shown(explorer), gr.Timer(active=True)
+
+    return guarded(run)
+
+
+def change(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+    """A button of a folder, a job or the failures."""
+    action, value = data.get("action"), str(data.get("value", ""))
+    if action == "retry":
+        explorer.start_index(retry_failed=True)
+    elif value.isdigit():
+        known = {
+            "remove": explorer.remove_folder,
+            "cancel": explorer.cancel_job,
+            "pause": explorer.pause_job,
+            "resume": explorer.resume_job,
+        }
+        known[str(action)](int(value))
+    return *shown(explorer), gr.Timer(active=True)
+
+
+def reveal(explorer: Any, state: None, data: dict[str, Any]) -> None:
+    """Show a file in the file manager."""
+    explorer.reveal(str(data.get("value", "")))
+    inform("Shown in your file manager.")
+
+
+def listing(explorer: Any) -> Any:
+    """The files whose name holds the filter's words."""
+
+    def run(text: str | None) -> str:
+        return panels.videos(explorer.videos(text or ""))
+
+    return run

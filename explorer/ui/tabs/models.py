@@ -1,0 +1,99 @@
+"""The Models tab: what can answer, how well, another tower by name or file, and the checks of this installation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gradio as gr
+
+from explorer.records import ExplorerError
+from explorer.ui import components, lessons
+from explorer.ui.components import bound
+from explorer.ui.events.telling import guarded, inform
+from explorer.ui.panels import button
+from explorer.ui.present import notice, safe, size
+
+TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
+
+
+def build(explorer: Any) -> dict[str, Any]:
+    """Cards of models, a form for another tower, checks."""
+    part: dict[str, Any] = {}
+    part["models"] = components.panel(elem_id="hx-models")
+    components.static(
+        "<h3>Another CLIP</h3><p class='hx-fine'>An open_clip name such as <code>ViT-B-32/laion2b_s34b_b79k</code>, "
+        "or the path of a weights "
+        "file. Nothing is downloaded before you agree to the size.</p>"
+    )
+    with gr.Row(elem_classes="hx-top"):
+        part["tower"] = gr.Textbox(
+            show_label=False,
+            container=False,
+            scale=5,
+            placeholder="open_clip name or weights file",
+            elem_id="hx-tower",
+            max_length=4096,
+        )
+        part["check"] = gr.Button("Look", scale=0, min_width=100, elem_id="hx-check")
+    part["consent"] = components.panel(elem_id="hx-consent")
+    components.static("<h3>Doctor</h3>")
+    part["doctor"] = components.static(elem_id="hx-doctor")
+    part["again"] = gr.Button("Check again", size="sm", elem_id="hx-again")
+    return part
+
+
+def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
+    """Switch, add, check."""
+    none = gr.State(None)
+    part["models"].act(bound(guarded(use), explorer), none, [part["models"], timer], **TELL)
+    gr.on([part["check"].click, part["tower"].submit], looking(explorer), part["tower"], part["consent"], **TELL)
+    part["consent"].act(bound(guarded(agree), explorer), none, [part["consent"], timer], **TELL)
+    part["again"].click(checking(explorer), None, part["doctor"], **TELL)
+
+
+def use(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+    """Another model answers from now on."""
+    name = str(data.get("value", ""))
+    explorer.use_model(name)
+    inform(f"{name} answers from now on.")
+    return lessons.models(explorer.models()), gr.Timer(active=True)
+
+
+def looking(explorer: Any) -> Any:
+    """What a tower would cost, and the question whether to fetch it."""
+
+    def run(name: str | None) -> str:
+        wanted = (name or "").strip()
+        return consent(wanted, explorer.download_size(wanted)) if wanted else refuse()
+
+    return guarded(run)
+
+
+def refuse() -> str:
+    """No name was given."""
+    raise ExplorerError("no name was given; type an open_clip name or the path of a weights file")
+
+
+def consent(name: str, found: dict[str, Any]) -> str:
+    """The size in words, and the button that agrees."""
+    if found.get("cached"):
+        told, text = f"{name} is on this machine already; nothing is downloaded.", "Add it"
+    else:
+        told = f"{name} is a download of {size(1e6 * float(found.get('size_mb') or 0))} from the open_clip model hub."
+        text = "Agree and download"
+    return f"<p>{safe(told)}</p>{button(text, 'agree', name, title='Then index again with it', kind='hx-primary')}"
+
+
+def agree(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+    """The person agreed to a shown size."""
+    explorer.add_tower(str(data.get("value", "")), agreed=True)
+    return notice("Started; the Library tab shows how far it is."), gr.Timer(active=True)
+
+
+def checking(explorer: Any) -> Any:
+    """The checks, made anew."""
+
+    def run() -> str:
+        return lessons.doctor(explorer.doctor())
+
+    return guarded(run)
