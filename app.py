@@ -1,4 +1,5 @@
 """Starts HCMI Explorer: settings -> Explorer -> page -> server."""
+
 from __future__ import annotations
 
 import argparse
@@ -17,6 +18,7 @@ def main() -> int:
     arguments = parser.parse_args()
     try:
         from explorer.cli.open_page import open_app
+
         open_app(Settings.load(data_dir=arguments.data_dir, port=arguments.port), open_browser=not arguments.no_browser)
     except ExplorerError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,4 +1,5 @@
 """Runs the benchmarks that need nothing but the project, one after the other: python -m benchmarks."""
+
 from __future__ import annotations
 
 import subprocess

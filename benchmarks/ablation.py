@@ -6,6 +6,7 @@ Trained on part of the train split, the epoch chosen on val, measured on test, a
 video is a slide-show of four photos, searched by one of its captions, so that frames differ and clips matter; without,
 a video is one photo. A row that the time does not allow is left out and said.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -45,8 +46,14 @@ class Row:
         return self.model.get("text_levels", "contextual")
 
 
-FULL: dict[str, Any] = {"text_levels": "contextual", "adapter": 256, "frame_layers": 1, "learned_merge": True, "token_weights": True,
-                        "level_weights": FRAME}
+FULL: dict[str, Any] = {
+    "text_levels": "contextual",
+    "adapter": 256,
+    "frame_layers": 1,
+    "learned_merge": True,
+    "token_weights": True,
+    "level_weights": FRAME,
+}
 VIDEO_ONLY = {**FULL, "token_weights": False, "learned_merge": False, "level_weights": VIDEO}
 ROWS = (
     Row("mean pool, adapted", {**VIDEO_ONLY, "frame_layers": 0}, PLAIN),
@@ -64,8 +71,11 @@ ROWS = (
 
 def read_by(encoder: Encoder, text_levels: str) -> Encoder:
     """The same tower with words and phrases made in another way."""
-    return Encoder(encoder.tower, HCMI(ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt, text_levels=text_levels, heads=8)),
-                   name=text_levels)
+    return Encoder(
+        encoder.tower,
+        HCMI(ModelConfig(dim=encoder.dim, prompt=encoder.config.prompt, text_levels=text_levels, heads=8)),
+        name=text_levels,
+    )
 
 
 def train_row(row: Row, dim: int, sets: dict[str, PairData], config: TrainConfig, *, seed: int) -> dict[str, Any]:
@@ -107,16 +117,22 @@ def main() -> int:
 def sets_of(encoder: Encoder, chosen: argparse.Namespace) -> dict[str, PairData]:
     """Train, val and test pairs as the encoder reads them."""
     limits = {"train": chosen.train, "val": 250, "test": chosen.test}
-    sets = {split: photo_pairs(encoder, chosen.flickr8k, split, cache=chosen.cache, limit=n) for split, n in limits.items()}
+    sets = {
+        split: photo_pairs(encoder, chosen.flickr8k, split, cache=chosen.cache, limit=n) for split, n in limits.items()
+    }
     if not chosen.shows:
         return sets
-    return {split: shows_of(data, slides=4, count=max(100, len(data.files) // 2), seed=1) for split, data in sets.items()}
+    return {
+        split: shows_of(data, slides=4, count=max(100, len(data.files) // 2), seed=1) for split, data in sets.items()
+    }
 
 
 def report(encoder: Encoder, chosen: argparse.Namespace, config: TrainConfig, *, until: float) -> int:
     """Print the table row by row."""
     print("| model | t2v R@1 | R@5 | R@10 | v2t R@1 | R@5 | R@10 |\n|---|---|---|---|---|---|---|")
-    sets = {levels: sets_of(read_by(encoder, levels), chosen) for levels in dict.fromkeys(row.text_levels for row in ROWS)}
+    sets = {
+        levels: sets_of(read_by(encoder, levels), chosen) for levels in dict.fromkeys(row.text_levels for row in ROWS)
+    }
     base = HCMI(ModelConfig(dim=encoder.dim, text_levels="contextual", level_weights=FRAME))
     untrained = [evaluate(base, sets["contextual"]["test"])]
     print(line("tower alone, mean pool", untrained, "mean_pool"))
@@ -126,7 +142,9 @@ def report(encoder: Encoder, chosen: argparse.Namespace, config: TrainConfig, *,
         if time.monotonic() > until:
             skipped.append(row.name)
             continue
-        results = [train_row(row, encoder.dim, sets[row.text_levels], config, seed=seed) for seed in range(chosen.seeds)]
+        results = [
+            train_row(row, encoder.dim, sets[row.text_levels], config, seed=seed) for seed in range(chosen.seeds)
+        ]
         print(line(row.name, results), flush=True)
     if skipped:
         print(f"\nleft out, the time was up: {', '.join(skipped)}")

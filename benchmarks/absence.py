@@ -10,6 +10,7 @@ The lines are drawn on val, so that a person is seldom told wrongly that somethi
 PRESENT_DOUBTED of present queries, the standing that leaves SHOWN_UNMARKED of shown phrases without a mark), and reported on test
 and the clips.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -33,13 +34,13 @@ from explorer.training.alterations import WordBank
 from explorer.training.binary_selection import choices
 from explorer.training.dataset import PairData
 
-HITS = 20                    # that a page shows
-FRAMES = 12                  # a window, as the app makes them
-PRESENT_DOUBTED = 5.0        # percent, on val
-SHOWN_UNMARKED = 15.0        # percent, on val
-SIZES = (50, 250)            # photos a library
+HITS = 20  # that a page shows
+FRAMES = 12  # a window, as the app makes them
+PRESENT_DOUBTED = 5.0  # percent, on val
+SHOWN_UNMARKED = 15.0  # percent, on val
+SIZES = (50, 250)  # photos a library
 HALVINGS = 2
-QUERIES = 100                # of each kind a library, at most
+QUERIES = 100  # of each kind a library, at most
 
 
 @dataclass(frozen=True)
@@ -54,11 +55,16 @@ class Videos:
 
     def windows(self, ids: np.ndarray) -> WindowBatch:
         """The named windows: at most FRAMES frames spread over each video."""
-        rows = [self.frames[i][np.linspace(0, len(self.frames[i]) - 1, min(FRAMES, len(self.frames[i]))).round().astype(int)] for i in ids]
+        rows = [
+            self.frames[i][
+                np.linspace(0, len(self.frames[i]) - 1, min(FRAMES, len(self.frames[i]))).round().astype(int)
+            ]
+            for i in ids
+        ]
         mask = np.arange(FRAMES)[None] < np.array([[len(row)] for row in rows])
         features = np.zeros((len(rows), FRAMES, rows[0].shape[1]), np.float16)
         for i, row in enumerate(rows):
-            features[i, :len(row)] = row
+            features[i, : len(row)] = row
         zeros = np.zeros(len(rows), np.int64)
         return WindowBatch(ids, ids, zeros, zeros.astype(float), zeros + 1.0, features, mask)
 
@@ -82,13 +88,15 @@ def halves(data: PairData, size: int, *, seed: int) -> Iterator[tuple[np.ndarray
     rng = np.random.default_rng([seed, size])
     for _ in range(HALVINGS):
         order = rng.permutation(len(data.files))
-        yield order[:size], order[size:2 * size]
+        yield order[:size], order[size : 2 * size]
 
 
-def opened(encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, inside: np.ndarray) -> tuple[Calibration, Any]:
+def opened(
+    encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, inside: np.ndarray
+) -> tuple[Calibration, Any]:
     """A library of the videos `inside`: its calibration and the model's levels of its windows."""
     library = Videos(tuple(data.frames[i] for i in inside))
-    calibration = calibrate.calibrate(encoder, bank, library, generation=0)                  # type: ignore[arg-type]
+    calibration = calibrate.calibrate(encoder, bank, library, generation=0)  # type: ignore[arg-type]
     assert calibration is not None
     batch = library.windows(np.arange(len(inside)))
     return calibration, encoder.levels(batch.features, batch.mask)
@@ -110,7 +118,9 @@ def queries(encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, size
     for half in halves(data, size, seed=seed):
         calibration, levels = opened(encoder, bank, data, half[0])
         for values, videos in zip(found, half, strict=True):
-            values += [evidence(encoder, calibration, data.texts[firsts[video]], levels) for video in videos[:QUERIES].tolist()]
+            values += [
+                evidence(encoder, calibration, data.texts[firsts[video]], levels) for video in videos[:QUERIES].tolist()
+            ]
     return Told(*map(np.array, found))
 
 
@@ -122,7 +132,9 @@ def between(text: str, other: str) -> tuple[int, int]:
     return start, len(text) - tail
 
 
-def phrases(encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, words: WordBank, size: int, *, seed: int) -> Told:
+def phrases(
+    encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, words: WordBank, size: int, *, seed: int
+) -> Told:
     """Standing of the phrases that were replaced and of those in their place, each in the caption's own video."""
     inside = next(halves(data, size, seed=seed))[0]
     calibration, levels = opened(encoder, bank, data, inside)
@@ -132,7 +144,9 @@ def phrases(encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, word
     found: tuple[list[float], list[float]] = [], []
     for question in asked:
         shown = rerank.take(levels, np.array([question.video]))
-        for values, text, other in zip(found, (question.true, question.altered), (question.altered, question.true), strict=True):
+        for values, text, other in zip(
+            found, (question.true, question.altered), (question.altered, question.true), strict=True
+        ):
             start, end = between(text, other)
             encoded = encoder.text(text)
             rows = [i for i, span in enumerate(encoded.phrase_spans) if span.start < end and span.end > start]
@@ -150,7 +164,11 @@ def main() -> int:
     given = parser.parse_args()
     encoder = open_encoder(given.checkpoint)
     bank, words = encoder.texts(calibrate.read_bank(BANK)), train_bank(given.flickr8k, cache=given.cache)
-    sets = {(split, size): photo_pairs(encoder, given.flickr8k, split, cache=given.cache) for split in ("val", "test") for size in SIZES}
+    sets = {
+        (split, size): photo_pairs(encoder, given.flickr8k, split, cache=given.cache)
+        for split in ("val", "test")
+        for size in SIZES
+    }
     if given.clips:
         clips = clip_pairs(encoder, given.clips, cache=given.cache, most=5)
         sets["clips", len(clips.files) // 2] = clips
@@ -159,10 +177,18 @@ def main() -> int:
         marked = {key: phrases(encoder, bank, data, words, key[1], seed=0) for key, data in sets.items()}
     doubt = float(np.mean([np.percentile(asked["val", size].there, PRESENT_DOUBTED) for size in SIZES]))
     shown = float(np.mean([np.percentile(marked["val", size].there, SHOWN_UNMARKED) for size in SIZES]))
-    print(f"drawn on val: evidence {doubt:.2f} (in use: {calibrate.EVIDENCE:g}), standing {shown:.2f} (in use: {calibrate.found_line(encoder):g})\n")
-    print("| library | queries: AUC | present doubted | absent passed | phrases: AUC | shown not marked | replaced marked |\n" + "|---" * 7 + "|")
+    print(
+        f"drawn on val: evidence {doubt:.2f} (in use: {calibrate.EVIDENCE:g}), standing {shown:.2f} (in use: {calibrate.found_line(encoder):g})\n"
+    )
+    print(
+        "| library | queries: AUC | present doubted | absent passed | phrases: AUC | shown not marked | replaced marked |\n"
+        + "|---" * 7
+        + "|"
+    )
     for key in sets:
-        print(f"| {key[0]}, {key[1]} videos | {asked[key].row(calibrate.EVIDENCE)} | {marked[key].row(calibrate.found_line(encoder))} |")
+        print(
+            f"| {key[0]}, {key[1]} videos | {asked[key].row(calibrate.EVIDENCE)} | {marked[key].row(calibrate.found_line(encoder))} |"
+        )
     return 0
 
 

@@ -3,6 +3,7 @@
 Run: python -m benchmarks.alignment --flickr8k DIR --clips DIR [--checkpoints starter NAME ...] [--shows 300].
 Goal: pointing at least 70 % (chance 25 %) for the last checkpoint named, each caption a query of its own. Exit 1 below.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -32,8 +33,11 @@ def in_one_text(encoder: Encoder, captions: Sequence[TextFeatures]) -> list[Text
     """The captions with their phrases as they are read in one text of all of them: each in the company of the others."""
     whole = " ".join(text.text for text in captions)
     starts = np.cumsum([0, *(len(text.text) + 1 for text in captions)])
-    spans = [replace(span, start=span.start + int(start), end=span.end + int(start))
-             for start, text in zip(starts, captions) for span in text.phrase_spans]
+    spans = [
+        replace(span, start=span.start + int(start), end=span.end + int(start))
+        for start, text in zip(starts, captions)
+        for span in text.phrase_spans
+    ]
     rows = np.split(encoder.text(whole, spans).phrases, np.cumsum([len(text.phrase_spans) for text in captions])[:-1])
     return [replace(text, phrases=vectors) for text, vectors in zip(captions, rows, strict=True)]
 
@@ -43,8 +47,12 @@ def slideshows(encoder: Encoder, data: PairData, *, shows: int, together: bool, 
     photos, caption = np.concatenate(data.frames), first_captions(data)
     made = compose(len(photos), shows=shows, seed=seed)
     captions = [[data.texts[int(caption[p])] for p in show.photos] for show in made]
-    return phrase_alignment(encoder.model, made, [frame_features(show, photos, noise=0.1, seed=i) for i, show in enumerate(made)],
-                            [in_one_text(encoder, four) for four in captions] if together else captions)
+    return phrase_alignment(
+        encoder.model,
+        made,
+        [frame_features(show, photos, noise=0.1, seed=i) for i, show in enumerate(made)],
+        [in_one_text(encoder, four) for four in captions] if together else captions,
+    )
 
 
 def main() -> int:
@@ -60,8 +68,10 @@ def main() -> int:
     for name in chosen.checkpoints:
         encoder = open_encoder(name)
         photos = photo_pairs(encoder, chosen.flickr8k, "test", cache=chosen.cache, limit=chosen.photos)
-        pointed |= {f"{name}{how}": slideshows(encoder, photos, shows=chosen.shows, together=bool(how))
-                    for how in (", the four captions as one text", "")}
+        pointed |= {
+            f"{name}{how}": slideshows(encoder, photos, shows=chosen.shows, together=bool(how))
+            for how in (", the four captions as one text", "")
+        }
         data, times, durations = clips_with_times(encoder, chosen.clips, cache=chosen.cache, fps=2.0, most=5)
         found[name] = moments(encoder.model, concatenate(times, data.frames, durations), data.texts, data.owners)
     print("Phrases in slide-shows of four photos\n\n" + alignment_table(pointed))

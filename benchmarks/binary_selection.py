@@ -4,6 +4,7 @@ Run: python -m benchmarks.binary_selection --flickr8k DIR [--clips DIR] [--check
 Asked of Flickr8k's test photos (other words from its train captions) and of the clips. Beside each checkpoint: the tower
 alone (mean pool), and the checkpoint shown the next question's photo, which says how much the sentences alone give away.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -51,16 +52,21 @@ def one_a_photo(asked: Sequence[Choice], *, seed: int = 0) -> list[Choice]:
     return picked
 
 
-def altered_pairs(encoder: Encoder, data: PairData, questions: Sequence[Choice], *, cache: Path, split: str) -> AlteredPairs:
+def altered_pairs(
+    encoder: Encoder, data: PairData, questions: Sequence[Choice], *, cache: Path, split: str
+) -> AlteredPairs:
     """Features of the questions' photos and sentences, the altered ones kept in the cache folder."""
     altered = [one.altered for one in questions]
     digest = hashlib.sha256("\n".join(altered).encode()).hexdigest()[:12]
     stem = f"altered-{split}-{digest}"
     graphs_of(altered, cache / f"graphs-{stem}.jsonl")
     number = {data.texts[i].text: i for i in range(len(data))}
-    return AlteredPairs([data.frames[one.video] for one in questions], Picked(data.texts, np.array([number[one.true] for one in questions])),
-                        texts(encoder, altered, cache / f"{stem_of(encoder)}-{stem}-{reading_of(encoder)}.npz"),
-                        [one.kind for one in questions])
+    return AlteredPairs(
+        [data.frames[one.video] for one in questions],
+        Picked(data.texts, np.array([number[one.true] for one in questions])),
+        texts(encoder, altered, cache / f"{stem_of(encoder)}-{stem}-{reading_of(encoder)}.npz"),
+        [one.kind for one in questions],
+    )
 
 
 def train_bank(flickr8k: Path, *, cache: Path) -> WordBank:

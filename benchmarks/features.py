@@ -1,4 +1,5 @@
 """Keeps a tower's features of photos and clips in a cache folder, for benchmarks that train or measure on them."""
+
 from __future__ import annotations
 
 import re
@@ -59,13 +60,19 @@ def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limi
     pairs = read_flickr8k(folder, split).pairs
     every = list(dict.fromkeys(pair.file for pair in pairs))
     wanted = min(limit or len(every), len(every))
-    names = every[:_cached(cache, f"{stem_of(encoder)}-{split}", reading_of(encoder), wanted)]
+    names = every[: _cached(cache, f"{stem_of(encoder)}-{split}", reading_of(encoder), wanted)]
     stem, kinds = f"{stem_of(encoder)}-{split}-{len(names)}", set(names)
     paths = [folder / "images" / name for name in names]
     vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, paths)})["vectors"]
     features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
-    return first_videos(pair_data([pair for pair in pairs if pair.file in kinds], features,
-                                  lambda found: texts(encoder, found, cache / f"{stem}-{reading_of(encoder)}.npz")), wanted)
+    return first_videos(
+        pair_data(
+            [pair for pair in pairs if pair.file in kinds],
+            features,
+            lambda found: texts(encoder, found, cache / f"{stem}-{reading_of(encoder)}.npz"),
+        ),
+        wanted,
+    )
 
 
 def _cached(cache: Path, stem: str, reading: str, wanted: int) -> int:
@@ -85,14 +92,19 @@ def first_videos(data: PairData, count: int) -> PairData:
 
 def _pictures(encoder: Encoder, paths: Sequence[Path]) -> np.ndarray:
     from PIL import Image
+
     size = encoder.frame_size
 
     def pixels(path: Path) -> np.ndarray:
         with Image.open(path) as picture:
             return np.asarray(picture.convert("RGB").resize((size.width, size.height), Image.Resampling.BICUBIC))
 
-    return np.concatenate([encoder.encode_frames(np.stack([pixels(p) for p in paths[i:i + PICTURES_AT_ONCE]]))
-                           for i in range(0, len(paths), PICTURES_AT_ONCE)])
+    return np.concatenate(
+        [
+            encoder.encode_frames(np.stack([pixels(p) for p in paths[i : i + PICTURES_AT_ONCE]]))
+            for i in range(0, len(paths), PICTURES_AT_ONCE)
+        ]
+    )
 
 
 def clip_pairs(encoder: Encoder, folder: Path, *, cache: Path, fps: float = 1.0, most: int = 0) -> PairData:
@@ -100,18 +112,23 @@ def clip_pairs(encoder: Encoder, folder: Path, *, cache: Path, fps: float = 1.0,
     return clips_with_times(encoder, folder, cache=cache, fps=fps, most=most)[0]
 
 
-def clips_with_times(encoder: Encoder, folder: Path, *, cache: Path, fps: float = 1.0,
-                     most: int = 0) -> tuple[PairData, list[np.ndarray], list[float]]:
+def clips_with_times(
+    encoder: Encoder, folder: Path, *, cache: Path, fps: float = 1.0, most: int = 0
+) -> tuple[PairData, list[np.ndarray], list[float]]:
     """Also each clip's frame times and duration, in the order of the pairs' files."""
     given = read_captions(folder / "captions.jsonl").pairs
-    by_file = {file: sorted({pair.caption for pair in given if pair.file == file})[:most or None]
-               for file in sorted({pair.file for pair in given})}
+    by_file = {
+        file: sorted({pair.caption for pair in given if pair.file == file})[: most or None]
+        for file in sorted({pair.file for pair in given})
+    }
     found, _ = match_videos(given, folder)
     stem = f"{stem_of(encoder)}-clips-{fps:g}"
     arrays = kept(cache / f"{stem}.npz", lambda: _clips(encoder, found, fps))
     features = {file: FrameFeatures(arrays[f"times/{file}"], arrays[f"vectors/{file}"]) for file in found}
     pairs = [CaptionPair(file, caption) for file, captions in by_file.items() if file in found for caption in captions]
-    data = pair_data(pairs, features, lambda captions: texts(encoder, captions, cache / f"{stem}-{most}-{reading_of(encoder)}.npz"))
+    data = pair_data(
+        pairs, features, lambda captions: texts(encoder, captions, cache / f"{stem}-{most}-{reading_of(encoder)}.npz")
+    )
     return data, [features[f].times for f in data.files], [float(arrays[f"duration/{f}"]) for f in data.files]
 
 

@@ -5,6 +5,7 @@ Goal: text-to-video R@1 of the other captions up by 10 points, R@1 of untouched 
 The gallery is photos (five captions each), so that 20 videos have captions to spare; with --clips the clips that have
 several captions are taught too (the rest of the clips is untouched). Exit 1 where the mean falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -49,8 +50,13 @@ def cut(data: PairData, *, seed: int, videos: int = TAUGHT, captions: int = TAUG
     of_taught = np.isin(data.owners, able)
     other = np.setdiff1d(np.flatnonzero(of_taught), learned)
     place = {v: i for i, v in enumerate(able)}
-    taught = PairData(tuple(data.files[v] for v in able), data.spans[able], tuple(data.frames[v] for v in able),
-                      data.take(np.array(learned)).texts, np.array([place[data.owners[i]] for i in learned]))
+    taught = PairData(
+        tuple(data.files[v] for v in able),
+        data.spans[able],
+        tuple(data.frames[v] for v in able),
+        data.take(np.array(learned)).texts,
+        np.array([place[data.owners[i]] for i in learned]),
+    )
     library = tuple(vectors for v, vectors in enumerate(data.frames) if v not in place)
     return Case(taught, data.take(other), data.take(np.flatnonzero(~of_taught)), library)
 
@@ -65,8 +71,11 @@ def try_split(base: HCMI, data: PairData, bank: list[TextFeatures], *, seed: int
     outcome = run(base, case.taught, DEFAULT, around=Surroundings(case.library, bank))
     seconds = time.monotonic() - started
     other, rest = [(recall(base, d), recall(outcome.model, d)) for d in (case.other, case.untouched)]
-    print(f"| {name} | {seed} | {len(case.taught)} of {len(case.taught.files)} | {other[0]:.1f} -> {other[1]:.1f} | "
-          f"{rest[0]:.1f} -> {rest[1]:.1f} | {outcome.ratio:g} | {seconds:.0f} |", flush=True)
+    print(
+        f"| {name} | {seed} | {len(case.taught)} of {len(case.taught.files)} | {other[0]:.1f} -> {other[1]:.1f} | "
+        f"{rest[0]:.1f} -> {rest[1]:.1f} | {outcome.ratio:g} | {seconds:.0f} |",
+        flush=True,
+    )
     return other[1] - other[0], rest[1] - rest[0]
 
 
@@ -85,14 +94,20 @@ def main() -> int:
     sets = {"photos": photo_pairs(encoder, chosen.flickr8k, "test", cache=chosen.cache, limit=chosen.gallery)}
     if chosen.clips:
         sets["clips"] = clip_pairs(encoder, chosen.clips, cache=chosen.cache)
-    print("| gallery | split | captions of videos | other captions R@1 | untouched R@1 | ratio | s |\n|---|---|---|---|---|---|---|")
+    print(
+        "| gallery | split | captions of videos | other captions R@1 | untouched R@1 | ratio | s |\n|---|---|---|---|---|---|---|"
+    )
     short = 0
     for name, data in sets.items():
-        gains, changes = zip(*(try_split(encoder.model, data, bank, seed=s, name=name) for s in range(chosen.splits)), strict=True)
+        gains, changes = zip(
+            *(try_split(encoder.model, data, bank, seed=s, name=name) for s in range(chosen.splits)), strict=True
+        )
         good = np.mean(gains) >= GAIN and np.mean(changes) >= -DROP
         short += not good
-        print(f"{name}: gain {np.mean(gains):.1f} points (goal {GAIN:g}), untouched {np.mean(changes):+.1f} (goal -{DROP:g}): "
-              f"{'reached' if good else 'FALLS SHORT'}")
+        print(
+            f"{name}: gain {np.mean(gains):.1f} points (goal {GAIN:g}), untouched {np.mean(changes):+.1f} (goal -{DROP:g}): "
+            f"{'reached' if good else 'FALLS SHORT'}"
+        )
     return int(short > 0)
 
 

@@ -7,6 +7,7 @@ and from altered sentences of them. How much of what was learned is kept and wha
 no kind of altered sentence may be told worse than by the tower; test is only reported. --clips adds the transfer table: nothing
 of the clips was seen. --save keeps the seed best on val.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -36,10 +37,10 @@ from explorer.training.evaluate import Scores, evaluate, level_scores, measure, 
 from explorer.training.finetune import interpolate
 from explorer.training.train import fit
 
-START = LevelWeights(1.0, 0.25, 0.5)                # while training: event, action, entity
-SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)      # of action and entity beside an event of 1, tried on val
-RATIOS = (0.5, 1.0)                                 # of the way from the start that is kept, tried on val
-ROLES_GAIN = 5.0                                    # points above the tower that swapped roles are to reach
+START = LevelWeights(1.0, 0.25, 0.5)  # while training: event, action, entity
+SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)  # of action and entity beside an event of 1, tried on val
+RATIOS = (0.5, 1.0)  # of the way from the start that is kept, tried on val
+ROLES_GAIN = 5.0  # points above the tower that swapped roles are to reach
 HEAD = "| model | t2v R@1 | R@5 | R@10 | v2t R@1 | R@5 | R@10 |\n|---|---|---|---|---|---|---|"
 
 
@@ -65,7 +66,9 @@ def rank(missing: float, score: float, accuracy: dict[str, float]) -> tuple[floa
 
 def missing(found: dict[str, float], tower: dict[str, float]) -> float:
     """Points by which kinds are told worse than by the tower alone, swapped roles less than ROLES_GAIN better."""
-    return sum(max(0.0, tower[kind] + (ROLES_GAIN if kind == "roles" else 0.0) - value) for kind, value in found.items())
+    return sum(
+        max(0.0, tower[kind] + (ROLES_GAIN if kind == "roles" else 0.0) - value) for kind, value in found.items()
+    )
 
 
 def choose(start: HGR, end: HGR, val: PairData, asked: AlteredPairs) -> Chosen:
@@ -100,7 +103,9 @@ def _rsum(scores: Scores, weights: LevelWeights, data: PairData) -> float:
 def train(sets: dict[str, PairData], asked: dict[str, AlteredPairs], given: argparse.Namespace, *, seed: int) -> Chosen:
     """One seed, chosen on val."""
     torch.manual_seed(seed)
-    start = HGR(ModelConfig(model="hgr", dim=sets["train"].frames[0].shape[1], text_levels="contextual", level_weights=START))
+    start = HGR(
+        ModelConfig(model="hgr", dim=sets["train"].frames[0].shape[1], text_levels="contextual", level_weights=START)
+    )
     end = copy.deepcopy(start)
     end.hold_event()
     penalty = altered_hinge(asked["train"], batch=32, weight=given.altered, seed=seed) if given.altered else None
@@ -130,8 +135,12 @@ def reader(encoder: Encoder) -> Encoder:
 
 def prepare(encoder: Encoder, given: argparse.Namespace) -> tuple[dict[str, PairData], dict[str, AlteredPairs]]:
     """Pairs by split, and what to tell apart on train and val."""
-    sets = {split: photo_pairs(encoder, given.flickr8k, split, cache=given.cache, limit=given.photos if split == "train" else 0)
-            for split in ("train", "val", "test")}
+    sets = {
+        split: photo_pairs(
+            encoder, given.flickr8k, split, cache=given.cache, limit=given.photos if split == "train" else 0
+        )
+        for split in ("train", "val", "test")
+    }
     bank = train_bank(given.flickr8k, cache=given.cache)
     asked = {}
     for split in ("train", "val"):
@@ -154,7 +163,9 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--lr", type=float, default=5e-4)
-    parser.add_argument("--altered", type=float, default=4.0, help="weight of altered sentences in the loss, 0 for none")
+    parser.add_argument(
+        "--altered", type=float, default=4.0, help="weight of altered sentences in the loss, 0 for none"
+    )
     parser.add_argument("--save", type=Path)
     given = parser.parse_args()
     encoder, started = reader(open_encoder(given.checkpoint)), time.monotonic()
@@ -163,8 +174,11 @@ def main() -> int:
     for seed in range(given.seeds):
         one = train(sets, asked, given, seed=seed)
         chosen.append(one)
-        print(f"seed {seed}: val {one.score:.1f}, kept {one.ratio:g}, {one.model.config.level_weights}, {one.accuracy}, "
-              f"{one.missing:.1f} points missing, {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"seed {seed}: val {one.score:.1f}, kept {one.ratio:g}, {one.model.config.level_weights}, {one.accuracy}, "
+            f"{one.missing:.1f} points missing, {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     results = report("Flickr8k test", chosen, sets["test"])
     if given.clips:
         report("Transfer: the clips, untouched", chosen, clip_pairs(encoder, given.clips, cache=given.cache, most=5))
@@ -177,9 +191,19 @@ def main() -> int:
 def keep(given: argparse.Namespace, one: Chosen, encoder: Encoder, *, seed: int, result: dict[str, Any]) -> None:
     """Save one seed's model as a checkpoint on the base's tower."""
     metrics = {"data": "Flickr8k test", **{way: result[way] for way in ("text_to_video", "video_to_text")}}
-    save(given.save, one.model, {"tower": encoder.tower.name, "tower_of": given.checkpoint, "seed": seed, "kept": one.ratio,
-                                 "metrics": metrics, "data": f"Flickr8k train, {given.photos or 'all'} photos and altered "
-                                                             "sentences of them, chosen on val"}, half=True)
+    save(
+        given.save,
+        one.model,
+        {
+            "tower": encoder.tower.name,
+            "tower_of": given.checkpoint,
+            "seed": seed,
+            "kept": one.ratio,
+            "metrics": metrics,
+            "data": f"Flickr8k train, {given.photos or 'all'} photos and altered sentences of them, chosen on val",
+        },
+        half=True,
+    )
     print(f"saved {describe(given.save)['id']}")
 
 

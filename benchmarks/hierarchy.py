@@ -7,6 +7,7 @@ stills, by a hinge over the mean of the levels, so that they learn what the towe
 val alone; test stills, test slide-shows and the clips are only reported. --save writes the seed that is best on val.
 Goal: the total above the tower's mean pool by more than the spread, both ways, on test and on the clips. Exit 1 below.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -31,8 +32,8 @@ from explorer.training.evaluate import DIRECTIONS, SCORES, as_json, level_scores
 from explorer.training.level_weights import SLIDES, choose_weights, held_sets, shows_of
 from explorer.training.train import fit
 
-HIDDEN = 256                               # width of a level's residual
-START = LevelWeights(1.0, 0.25, 0.5)       # while training
+HIDDEN = 256  # width of a level's residual
+START = LevelWeights(1.0, 0.25, 0.5)  # while training
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,11 @@ def train(encoder: Encoder, data: PairData, held: Sequence[PairData], config: Tr
 
 
 def row(name: str, level: str, results: list[dict[str, Any]]) -> str:
-    cells = [np.array([found[direction][level][metric] for found in results])
-             for direction in DIRECTIONS for metric in ("R@1", "R@5", "R@10")]
+    cells = [
+        np.array([found[direction][level][metric] for found in results])
+        for direction in DIRECTIONS
+        for metric in ("R@1", "R@5", "R@10")
+    ]
     shown = [f"{c.mean():.1f}" + (f" ± {c.std():.1f}" if len(c) > 1 else "") for c in cells]
     return f"| {name} | " + " | ".join(shown) + " |"
 
@@ -84,8 +88,10 @@ def report(name: str, data: PairData, start: HCMI, chosen: list[Chosen]) -> bool
     """Print one set's table; True where the goal is met."""
     before = as_json(measure(level_scores(start, data), data))
     after = [as_json(measure(level_scores(one.model, data), data)) for one in chosen]
-    print(f"\n{name}: {len(data)} captions, {len(data.files)} videos\n"
-          "| score | t2v R@1 | R@5 | R@10 | v2t R@1 | R@5 | R@10 |\n|---|---|---|---|---|---|---|")
+    print(
+        f"\n{name}: {len(data)} captions, {len(data.files)} videos\n"
+        "| score | t2v R@1 | R@5 | R@10 | v2t R@1 | R@5 | R@10 |\n|---|---|---|---|---|---|---|"
+    )
     print(row("mean pool of the tower", "mean_pool", [before]) + "\n" + row("total before", "total", [before]))
     for level in SCORES[:-1]:
         print(row(f"trained {level.replace('_', '-')}", level, after), flush=True)
@@ -107,18 +113,29 @@ def main() -> int:
     parser.add_argument("--save", type=Path)
     given = parser.parse_args()
     encoder, started = open_encoder(given.checkpoint), time.monotonic()
-    data = {split: photo_pairs(encoder, given.flickr8k, split, cache=given.cache, limit=limit)
-            for split, limit in (("train", given.train), ("val", 0), ("test", 0))}
+    data = {
+        split: photo_pairs(encoder, given.flickr8k, split, cache=given.cache, limit=limit)
+        for split, limit in (("train", given.train), ("val", 0), ("test", 0))
+    }
     held = held_sets(data["val"])
-    config = TrainConfig(epochs=given.epochs, batch_size=128, lr=given.lr, weight_decay=0.0, denoise=False, objective="total")
+    config = TrainConfig(
+        epochs=given.epochs, batch_size=128, lr=given.lr, weight_decay=0.0, denoise=False, objective="total"
+    )
     chosen = []
     for seed in range(given.seeds):
         chosen.append(train(encoder, data["train"], held, replace(config, seed=seed)))
         one = chosen[-1]
-        print(f"seed {seed}: val {one.score:.1f}, levels {one.model.config.level_weights}, {time.monotonic() - started:.0f} s", flush=True)
+        print(
+            f"seed {seed}: val {one.score:.1f}, levels {one.model.config.level_weights}, {time.monotonic() - started:.0f} s",
+            flush=True,
+        )
     clips = clip_pairs(encoder, given.clips, cache=given.cache, most=5)
-    sets = {"Flickr8k val, stills": data["val"], "Flickr8k test, stills": data["test"], "the clips": clips,
-            **{f"Flickr8k test, slide-shows of {n}": shows_of(data["test"], slides=n, count=500, seed=200) for n in SLIDES}}
+    sets = {
+        "Flickr8k val, stills": data["val"],
+        "Flickr8k test, stills": data["test"],
+        "the clips": clips,
+        **{f"Flickr8k test, slide-shows of {n}": shows_of(data["test"], slides=n, count=500, seed=200) for n in SLIDES},
+    }
     reached = {name: report(name, part, encoder.model, chosen) for name, part in sets.items()}
     if given.save:
         keep(given, max(chosen, key=lambda one: one.score), encoder, sets)
@@ -127,11 +144,23 @@ def main() -> int:
 
 def keep(given: argparse.Namespace, best: Chosen, encoder: Any, sets: dict[str, PairData]) -> None:
     """Write the checkpoint, with what it scored on the reported sets."""
-    metrics = {name: {"text_to_video": as_json(measure(level_scores(best.model, part), part))["text_to_video"]}
-               for name, part in sets.items()}
+    metrics = {
+        name: {"text_to_video": as_json(measure(level_scores(best.model, part), part))["text_to_video"]}
+        for name, part in sets.items()
+    }
     data = f"Flickr8k train, {given.train or 'all'} photos, chosen on val"
-    about = save(given.save, best.model, {"tower": encoder.tower_name, "tower_of": given.checkpoint, "data": data,
-                                          "seed": best.seed, "metrics": metrics}, half=True)
+    about = save(
+        given.save,
+        best.model,
+        {
+            "tower": encoder.tower_name,
+            "tower_of": given.checkpoint,
+            "data": data,
+            "seed": best.seed,
+            "metrics": metrics,
+        },
+        half=True,
+    )
     print(f"saved {describe(given.save)['id']}, {about['bytes'] / 1e6:.1f} MB")
 
 

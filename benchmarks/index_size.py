@@ -4,6 +4,7 @@ Run: python -m benchmarks.index_size [--files 100000] [--windows 20]. Two proces
 the caches, as a first start does: everything of a search that grows with the library, without the model; and the whole app
 with the shipped model. The last line is the figure; exit 1 where either takes more than 10 s.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -28,9 +29,9 @@ from explorer.store import features  # noqa: E402
 from explorer.store.store import Store  # noqa: E402
 
 DIM = 512
-AT_ONCE = 1000         # files a statement
-LIMIT = 10.0           # seconds
-FRAMES, HOP = 12, 6    # of a window, and from one to the next
+AT_ONCE = 1000  # files a statement
+LIMIT = 10.0  # seconds
+FRAMES, HOP = 12, 6  # of a window, and from one to the next
 
 # What a search asks of the index: filters, two probes, the candidates' frames, the sample and the count of the calibration, files.
 INDEX = """
@@ -83,21 +84,37 @@ def fill(store: Store, *, files: int, windows: int, encoder: str = "synthetic") 
     info = json.dumps(asdict(VideoInfo(float(len(frames)), 64, 48, 25.0, "h264", "mp4")))
     with store.database.write() as connection:
         connection.execute("INSERT INTO encoders VALUES (1, ?)", (encoder,))
-        connection.execute("INSERT INTO feature_sets VALUES (1, 'f', 't', 's', ?, ?, ?, ?, ?, '')", (len(frames), DIM, times, zlib.crc32(times), info))
+        connection.execute(
+            "INSERT INTO feature_sets VALUES (1, 'f', 't', 's', ?, ?, ?, ?, ?, '')",
+            (len(frames), DIM, times, zlib.crc32(times), info),
+        )
         connection.executemany("INSERT INTO feature_blocks VALUES (?, ?, ?)", features.pack(1, frames))
         for first in range(0, files, AT_ONCE):
             numbers = range(first + 1, min(first + AT_ONCE, files) + 1)
             connection.executemany(
                 """INSERT INTO videos (id, public_id, root_id, path, size, mtime_ns, fingerprint, state, set_id, duration, width, height, fps,
                    codec, container, rotation) VALUES (?, ?, ?, ?, 1, 1, ?, 'indexed', 1, ?, 64, 48, 25, 'h264', 'mp4', 0)""",
-                [(n, f"p{n}", root.id, f"/synthetic/{n}.mp4".encode(), f"f{n}", float(len(frames))) for n in numbers])
+                [(n, f"p{n}", root.id, f"/synthetic/{n}.mp4".encode(), f"f{n}", float(len(frames))) for n in numbers],
+            )
             data = np.ascontiguousarray(np.roll(drawn, first // AT_ONCE, axis=1)).view(np.uint8)
             places = [(numbers[i // windows], i % windows, HOP * (i % windows)) for i in range(len(numbers) * windows)]
             connection.executemany(
                 """INSERT INTO windows (video_id, ordinal, start, end, first, count, encoder_id, crc, vector)
                    VALUES (?, ?, ?, ?, ?, ?, 1, ?, ?)""",
-                ((video, place, first_frame, first_frame + FRAMES, first_frame, FRAMES, zlib.crc32(data[i]), data[i].tobytes())
-                 for i, (video, place, first_frame) in enumerate(places)))
+                (
+                    (
+                        video,
+                        place,
+                        first_frame,
+                        first_frame + FRAMES,
+                        first_frame,
+                        FRAMES,
+                        zlib.crc32(data[i]),
+                        data[i].tobytes(),
+                    )
+                    for i, (video, place, first_frame) in enumerate(places)
+                ),
+            )
 
 
 def _unit(chance: np.random.Generator, count: int) -> np.ndarray:
@@ -116,6 +133,7 @@ def timed(program: str, *arguments: str) -> dict[str, Any]:
 
 def main() -> int:
     from explorer.model.checkpoint import describe
+
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=100_000)
     parser.add_argument("--windows", type=int, default=20)
@@ -127,12 +145,17 @@ def main() -> int:
             fill(store, files=chosen.files, windows=chosen.windows, encoder=encoder)
             print(f"writing the rows: {time.monotonic() - began:.1f} s", flush=True)
         made = timed(APP, folder)
-        print(f"without caches: first search {made['first']:.1f} s after start, closed and caches kept after {made['all']:.1f} s", flush=True)
+        print(
+            f"without caches: first search {made['first']:.1f} s after start, closed and caches kept after {made['all']:.1f} s",
+            flush=True,
+        )
         index, app = timed(INDEX, folder, encoder), timed(APP, folder)
     whole = index["windows"] == chosen.files * chosen.windows and index["files"] and app["hits"]
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
-    print(f"R17 {chosen.files} files, {index['windows']} windows: first search {index['first']:.2f} s after start without the model, "
-          f"{app['first']:.2f} s for the whole app (limit {LIMIT:.0f}), the index alone warm {1000 * index['warm']:.0f} ms; load {load:.1f}")
+    print(
+        f"R17 {chosen.files} files, {index['windows']} windows: first search {index['first']:.2f} s after start without the model, "
+        f"{app['first']:.2f} s for the whole app (limit {LIMIT:.0f}), the index alone warm {1000 * index['warm']:.0f} ms; load {load:.1f}"
+    )
     return 0 if max(index["first"], app["first"]) <= LIMIT and whole else 1
 
 

@@ -3,6 +3,7 @@
 Run: python -m benchmarks.indexing [--seconds 60] [--files 3] [--checkpoint starter]. The last line is the figure; exit 1 where a goal is missed:
 wall at most 1.15 x (decode-only + encode-only) on a CPU, at least 4 x real time on 720p H.264 at one frame a second, parent at most 2 GB.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,7 +38,7 @@ def film(path: Path, seconds: int, seed: int) -> None:
         stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
         for i in range(seconds * FPS):
             y, x = int(100 + 90 * np.sin(i / 70)), int(80 + 70 * np.cos(i / 90))
-            picture = wide[y:y + HEIGHT, x:x + WIDTH].copy()
+            picture = wide[y : y + HEIGHT, x : x + WIDTH].copy()
             picture[::7, ::5] ^= rng.integers(0, 40, picture[::7, ::5].shape, np.uint8)
             out.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         out.mux(stream.encode())
@@ -47,10 +48,12 @@ def decode_only(files: list[Path], encoder: Encoder, settings: Settings) -> tupl
     """Seconds to decode and scale all sampled frames, and the frames."""
     pixels = []
     with DecodeWorker(settings.decoder, threads=2) as worker:
-        worker.probe(str(files[0]))                                  # the child's start is not decoding
+        worker.probe(str(files[0]))  # the child's start is not decoding
         start = time.perf_counter()
         for path in files:
-            pixels += [run.pixels for run in worker.open(str(path), sampling=settings.sampling, size=encoder.frame_size)]
+            pixels += [
+                run.pixels for run in worker.open(str(path), sampling=settings.sampling, size=encoder.frame_size)
+            ]
         return time.perf_counter() - start, pixels
 
 
@@ -64,10 +67,16 @@ def encode_only(pixels: list[np.ndarray], encoder: Encoder) -> float:
 
 def both(folder: Path, encoder: Encoder, settings: Settings) -> tuple[float, dict[str, object]]:
     """Seconds to index the folder into a fresh store, and the summary."""
-    with tempfile.TemporaryDirectory() as data, Store(Path(data) / "index.db") as store, DecodeWorker(settings.decoder) as worker:
+    with (
+        tempfile.TemporaryDirectory() as data,
+        Store(Path(data) / "index.db") as store,
+        DecodeWorker(settings.decoder) as worker,
+    ):
         stills = Stills(Path(data) / "stills.db")
         start = time.perf_counter()
-        for step in index(store, [store.add_root(folder)], encoder=encoder, decoder=worker, sampling=settings.sampling, stills=stills):
+        for step in index(
+            store, [store.add_root(folder)], encoder=encoder, decoder=worker, sampling=settings.sampling, stills=stills
+        ):
             last = step
         seconds = time.perf_counter() - start
         stills.close()
@@ -82,7 +91,7 @@ def main() -> int:
     chosen = parser.parse_args()
     settings = Settings()
     encoder = Shelf(settings).load(Shelf(settings).folder(chosen.checkpoint))
-    encoder.encode_frames(np.zeros((16, *_shape(encoder), 3), np.uint8))                 # the first pass is slower
+    encoder.encode_frames(np.zeros((16, *_shape(encoder), 3), np.uint8))  # the first pass is slower
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"film{i}.mp4" for i in range(chosen.files)]
         for i, path in enumerate(files):
@@ -94,7 +103,9 @@ def main() -> int:
     length = chosen.files * chosen.seconds
     ratio, speed = wall / (decoding + encoding), length / wall
     memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
-    print(f"decode only {decoding:.1f} s, encode only {encoding:.1f} s, index {wall:.1f} s for {length} s of 720p H.264: {summary}")
+    print(
+        f"decode only {decoding:.1f} s, encode only {encoding:.1f} s, index {wall:.1f} s for {length} s of 720p H.264: {summary}"
+    )
     print(f"indexing: {ratio:.2f} x (decode + encode), {speed:.1f} x real time, parent {memory:.2f} GB")
     return 0 if ratio <= RATIO and speed >= REAL_TIME and memory <= MEMORY_GB else 1
 

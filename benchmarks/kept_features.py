@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.kept_features --clips DIR [--checkpoint starter]. Goal: at least 50 times faster. Exit 1 below.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -37,12 +38,14 @@ def main() -> int:
     encoder = open_encoder(chosen.checkpoint)
     with tempfile.TemporaryDirectory() as folder:
         started = time.monotonic()
-        data = clip_pairs(encoder, chosen.clips, cache=Path(folder), most=1)          # decodes and encodes every clip
+        data = clip_pairs(encoder, chosen.clips, cache=Path(folder), most=1)  # decodes and encodes every clip
         anew = time.monotonic() - started
     kept = epoch_seconds(encoder.model, data, epochs=chosen.epochs)
     ratio = (anew + kept) / kept
-    print(f"{len(data.files)} clips: {anew + kept:.1f} s an epoch decoding and encoding anew, {kept:.3f} s on kept features: "
-          f"{ratio:.0f} times faster (goal {GOAL:g})")
+    print(
+        f"{len(data.files)} clips: {anew + kept:.1f} s an epoch decoding and encoding anew, {kept:.3f} s on kept features: "
+        f"{ratio:.0f} times faster (goal {GOAL:g})"
+    )
     return int(ratio < GOAL)
 
 

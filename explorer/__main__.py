@@ -1,4 +1,5 @@
 """python -m explorer: the command line."""
+
 import sys
 
 from explorer.cli.main import main

@@ -1,4 +1,5 @@
 """What a person or a checkpoint can set: frozen, checked dataclasses that travel as JSON."""
+
 from __future__ import annotations
 
 import contextlib
@@ -18,12 +19,12 @@ from explorer.records import ExplorerError, LevelWeights
 T = TypeVar("T")
 
 PACKAGE_DIR = Path(__file__).resolve().parent
-IMPORT_DIR = PACKAGE_DIR.parent              # what a child process must see to import this package
+IMPORT_DIR = PACKAGE_DIR.parent  # what a child process must see to import this package
 # An installed package carries assets/ and checkpoints/ inside; a checkout has them beside it.
 _RESOURCES = PACKAGE_DIR if (PACKAGE_DIR / "assets").is_dir() else PACKAGE_DIR.parent
 ASSETS = _RESOURCES / "assets"
 SHIPPED_CHECKPOINTS = _RESOURCES / "checkpoints"
-SETTINGS, SEEN = "settings.json", "settings.seen"      # written by a person; its checksum at the last start, by the app
+SETTINGS, SEEN = "settings.json", "settings.seen"  # written by a person; its checksum at the last start, by the app
 TEXT_LEVELS = ("prompted", "contextual", "learned")
 
 
@@ -36,9 +37,9 @@ def _check(condition: bool, message: str) -> None:
 class SamplingConfig:
     """How a file becomes frames and windows (TSN: one frame a segment, the centre at test)."""
 
-    fps: float = 1.0          # frames kept a second of a file longer than one window
-    frames: int = 12          # F, frames a window; a shorter file gives F equal-segment centres
-    hop: int = 6              # frames between the starts of two windows: half overlap
+    fps: float = 1.0  # frames kept a second of a file longer than one window
+    frames: int = 12  # F, frames a window; a shorter file gives F equal-segment centres
+    hop: int = 6  # frames between the starts of two windows: half overlap
 
     def __post_init__(self) -> None:
         _check(0 < self.fps <= 60, f"fps must be in (0, 60], not {self.fps}")
@@ -55,30 +56,36 @@ class SamplingConfig:
 class ModelConfig:
     """Every choice of the hierarchy; the fields marked derived are ours to ablate."""
 
-    model: str = "hcmi"                   # hcmi | hgr
-    dim: int = 512                        # D, width of every vector
-    aggregator: str = "dpc_knn"           # dpc_knn | attention (derived)
-    text_levels: str = "prompted"         # prompted: parsed words and phrases, each a text of its own | contextual: the same
-                                          # as means of token outputs of the whole text (ours) | learned: tokens, phrases of them
-    prompt: str = "{}"                    # how a word or phrase is put to the text tower: CLIP wants "a video of {}"
-    clips: int = 4                        # C at most, clips a window (derived: F/4 .. F/2)
-    phrases: int = 6                      # P at most, learned phrases a sentence (derived)
-    words: int = 32                       # W at most, words a sentence (derived)
-    frame_layers: int = 0                 # depth of frame self-attention; 0 leaves frames as the tower made them
-    heads: int = 8                        # attention heads
-    positions: int = 64                   # learned time positions; later frames share the last one (derived)
-    learned_merge: bool = False           # dpc_knn: learned merge weights and cross-attention; False is plain means
-    adapter: int = 0                      # hidden width of a zero-started residual at every level; 0 is none (ours)
-    token_weights: bool = False           # learned a_i, b_j in late interaction; False is the plain mean
+    model: str = "hcmi"  # hcmi | hgr
+    dim: int = 512  # D, width of every vector
+    aggregator: str = "dpc_knn"  # dpc_knn | attention (derived)
+    text_levels: str = "prompted"  # prompted: parsed words and phrases, each a text of its own | contextual: the same
+    # as means of token outputs of the whole text (ours) | learned: tokens, phrases of them
+    prompt: str = "{}"  # how a word or phrase is put to the text tower: CLIP wants "a video of {}"
+    clips: int = 4  # C at most, clips a window (derived: F/4 .. F/2)
+    phrases: int = 6  # P at most, learned phrases a sentence (derived)
+    words: int = 32  # W at most, words a sentence (derived)
+    frame_layers: int = 0  # depth of frame self-attention; 0 leaves frames as the tower made them
+    heads: int = 8  # attention heads
+    positions: int = 64  # learned time positions; later frames share the last one (derived)
+    learned_merge: bool = False  # dpc_knn: learned merge weights and cross-attention; False is plain means
+    adapter: int = 0  # hidden width of a zero-started residual at every level; 0 is none (ours)
+    token_weights: bool = False  # learned a_i, b_j in late interaction; False is the plain mean
     level_weights: LevelWeights = field(default_factory=LevelWeights)
-    graph_layers: int = 1                 # HGR: attention graph layers
-    recurrent_text: bool = False          # HGR: bidirectional GRU over words in place of the tower's outputs
-    residual: bool = True                 # HGR: starts as the tower itself (ours); False is the paper's plain form
+    graph_layers: int = 1  # HGR: attention graph layers
+    recurrent_text: bool = False  # HGR: bidirectional GRU over words in place of the tower's outputs
+    residual: bool = True  # HGR: starts as the tower itself (ours); False is the paper's plain form
 
     def __post_init__(self) -> None:
         _check(self.model in ("hcmi", "hgr"), f"model must be hcmi or hgr, not {self.model!r}")
-        _check(self.aggregator in ("dpc_knn", "attention"), f"aggregator must be dpc_knn or attention, not {self.aggregator!r}")
-        _check(self.text_levels in TEXT_LEVELS, f"text_levels must be one of {', '.join(TEXT_LEVELS)}, not {self.text_levels!r}")
+        _check(
+            self.aggregator in ("dpc_knn", "attention"),
+            f"aggregator must be dpc_knn or attention, not {self.aggregator!r}",
+        )
+        _check(
+            self.text_levels in TEXT_LEVELS,
+            f"text_levels must be one of {', '.join(TEXT_LEVELS)}, not {self.text_levels!r}",
+        )
         _check(self.prompt.count("{}") == 1, f"prompt must hold one {{}}, not {self.prompt!r}")
         for name in ("dim", "clips", "phrases", "words", "heads", "positions"):
             _check(getattr(self, name) >= 1, f"{name} must be at least 1, not {getattr(self, name)}")
@@ -92,23 +99,27 @@ class TrainConfig:
 
     epochs: int = 5
     batch_size: int = 128
-    lr: float = 1e-4                      # new modules
-    tower_lr: float = 1e-7                # towers, when unfrozen
+    lr: float = 1e-4  # new modules
+    tower_lr: float = 1e-7  # towers, when unfrozen
     weight_decay: float = 0.2
-    warmup: float = 0.1                   # share of all steps
+    warmup: float = 0.1  # share of all steps
     clip_grad: float = 1.0
-    margin: float = 0.1                   # theta of marginal sample enhancement (derived)
+    margin: float = 0.1  # theta of marginal sample enhancement (derived)
     margin_weight: float = 1.0
-    denoise: bool = True                  # adaptive label denoising
-    objective: str = "levels"             # HCMI: levels, contrastive at each (the paper's) | total, the hinge over their mean (ours)
-    unfreeze: str = "none"                # none | last | all
+    denoise: bool = True  # adaptive label denoising
+    objective: str = (
+        "levels"  # HCMI: levels, contrastive at each (the paper's) | total, the hinge over their mean (ours)
+    )
+    unfreeze: str = "none"  # none | last | all
     seed: int = 0
-    precision: str = "auto"               # auto | fp32 | bf16
+    precision: str = "auto"  # auto | fp32 | bf16
 
     def __post_init__(self) -> None:
         _check(self.epochs >= 1, f"epochs must be at least 1, not {self.epochs}")
         _check(self.batch_size >= 2, f"batch_size must be at least 2, not {self.batch_size}")
-        _check(self.lr > 0 and self.tower_lr >= 0, f"learning rates must be positive, not {self.lr} and {self.tower_lr}")
+        _check(
+            self.lr > 0 and self.tower_lr >= 0, f"learning rates must be positive, not {self.lr} and {self.tower_lr}"
+        )
         _check(self.objective in ("levels", "total"), f"objective must be levels or total, not {self.objective!r}")
         _check(self.unfreeze in ("none", "last", "all"), f"unfreeze must be none, last or all, not {self.unfreeze!r}")
 
@@ -118,11 +129,11 @@ class Settings:
     """Where this app keeps its data and how it runs. The data folder is the only place it writes to."""
 
     data_dir: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("hcmi-explorer")))
-    checkpoint: str = "starter"           # a folder under checkpoints/ or data_dir/checkpoints
-    tower: str | None = None              # open_clip name or weights file; None: the one the checkpoint names
-    decoder: str = "pyav"                 # pyav | decord
-    device: str = "auto"                  # auto | cpu | cuda | cuda:N | mps
-    port: int = 7860                      # the first one tried
+    checkpoint: str = "starter"  # a folder under checkpoints/ or data_dir/checkpoints
+    tower: str | None = None  # open_clip name or weights file; None: the one the checkpoint names
+    decoder: str = "pyav"  # pyav | decord
+    device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
+    port: int = 7860  # the first one tried
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
@@ -160,22 +171,28 @@ def _environment() -> dict[str, Any]:
 
 
 def changed_settings(data_dir: Path) -> str:
-    """Say once that settings.json is not what it was at the last start; '' where it is. A person writes it, the app never does.
+    """Say once that settings.json is not what it was at the last start; '' where it is. A person writes it, the app
+    never does.
 
-    What it is now is remembered, for the writer of the data folder to ask at each start; where the disk refuses that, it is told again,
-    and where it gives neither file, that is told: it keeps nobody from searching.
+    What it is now is remembered, for the writer of the data folder to ask at each start; where the disk refuses that,
+    it is told again, and where it gives neither file, that is told: it keeps nobody from searching.
     """
     path, seen = data_dir / SETTINGS, data_dir / SEEN
     try:
         now = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
         before = seen.read_bytes().decode("ascii", "replace") if seen.exists() else ""
     except OSError as error:
-        return f"whether {path} was changed cannot be told: {error.filename} cannot be read ({error.strerror}); make it readable"
+        why = f"{error.filename} cannot be read ({error.strerror}); make it readable"
+        return f"whether {path} was changed cannot be told: {why}"
     if now == before or not before and now == "none":
         return ""
     with contextlib.suppress(ExplorerError):
         write_bytes(seen, now.encode("ascii"))
-    return f"{path} was {'removed' if now == 'none' else 'changed'} since the last start; if that was not you, look at it" if before else ""
+    return (
+        f"{path} was {'removed' if now == 'none' else 'changed'} since the last start; if that was not you, look at it"
+        if before
+        else ""
+    )
 
 
 def read_json(path: Path, *, limit: int = 1 << 20) -> dict[str, Any]:
@@ -204,7 +221,7 @@ def from_dict(cls: type[T], data: dict[str, Any]) -> T:
     Raises:
         ValueError: an unknown field, a value of the wrong type, or one out of range; the message names it.
     """
-    fields = {f.name: f for f in dataclasses.fields(cls)}          # type: ignore[arg-type]
+    fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(data) - set(fields))
     _check(not unknown, f"unknown setting {', '.join(unknown)} for {cls.__name__}")
     return cls(**{name: _convert(cls, name, value) for name, value in data.items()})
@@ -214,12 +231,19 @@ def _convert(cls: type, name: str, value: Any) -> Any:
     nested = {"sampling": SamplingConfig, "level_weights": LevelWeights}.get(name)
     if nested is not None:
         return value if isinstance(value, nested) else from_dict(nested, value)
-    kind = str(cls.__dataclass_fields__[name].type)                  # type: ignore[attr-defined]
+    kind = str(cls.__dataclass_fields__[name].type)  # type: ignore[attr-defined]
     if kind == "Path":
         return Path(value)
-    allowed: dict[str, tuple[type, ...]] = {"int": (int,), "float": (int, float), "bool": (bool,), "str": (str,),
-                                            "str | None": (str, type(None))}
+    allowed: dict[str, tuple[type, ...]] = {
+        "int": (int,),
+        "float": (int, float),
+        "bool": (bool,),
+        "str": (str,),
+        "str | None": (str, type(None)),
+    }
     wanted = allowed.get(kind, (object,))
-    _check(isinstance(value, wanted) and (bool in wanted or object in wanted or not isinstance(value, bool)),
-           f"{name} must be {kind}, not {value!r}")
+    _check(
+        isinstance(value, wanted) and (bool in wanted or object in wanted or not isinstance(value, bool)),
+        f"{name} must be {kind}, not {value!r}",
+    )
     return value

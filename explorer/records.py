@@ -1,4 +1,5 @@
 """The nouns that cross borders between layers: plain, frozen, numpy only."""
+
 from __future__ import annotations
 
 import math
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-LEVELS = ("video_sentence", "clip_phrase", "frame_word")   # coarse to fine
+LEVELS = ("video_sentence", "clip_phrase", "frame_word")  # coarse to fine
 
 
 class ExplorerError(Exception):
@@ -16,27 +17,28 @@ class ExplorerError(Exception):
 
 # ---- media
 
+
 @dataclass(frozen=True)
 class VideoFile:
     """A video file as found on disk. `path` is absolute; odd bytes travel as surrogate escapes (os.fsdecode)."""
 
     path: str
-    size: int                 # bytes
+    size: int  # bytes
     mtime_ns: int
-    fingerprint: str = ""     # content key; empty until asked for
+    fingerprint: str = ""  # content key; empty until asked for
 
 
 @dataclass(frozen=True)
 class VideoInfo:
     """What a probe learned of a file, as a viewer sees it (rotation and pixel shape applied)."""
 
-    duration: float           # seconds
+    duration: float  # seconds
     width: int
     height: int
-    fps: float                # mean; 0.0 where unknown
+    fps: float  # mean; 0.0 where unknown
     codec: str
     container: str
-    rotation: int = 0         # degrees clockwise already applied to width and height
+    rotation: int = 0  # degrees clockwise already applied to width and height
     audio_codec: str = ""
     pixel_format: str = ""
 
@@ -47,7 +49,8 @@ class VideoInfo:
 
 @dataclass(frozen=True)
 class FrameSize:
-    """The pixels a tower asks for. fit 'squash' ignores the shape; 'crop' scales the short side, then cuts the centre."""
+    """The pixels a tower asks for. fit 'squash' ignores the shape; 'crop' scales the short side, then cuts the
+    centre."""
 
     height: int
     width: int
@@ -56,7 +59,8 @@ class FrameSize:
 
 @dataclass(frozen=True)
 class Frames:
-    """A run of decoded frames of one file: times (N,) seconds ascending, pixels (N, H, W, 3) uint8 RGB, stills N JPEGs."""
+    """A run of decoded frames of one file: times (N,) seconds ascending, pixels (N, H, W, 3) uint8 RGB, stills N
+    JPEGs."""
 
     times: np.ndarray
     pixels: np.ndarray
@@ -75,13 +79,14 @@ class Window:
     """A stretch of a file that the model sees as one video: frames [first, first + count) of the file's kept frames."""
 
     ordinal: int
-    start: float              # seconds
+    start: float  # seconds
     end: float
     first: int
     count: int
 
 
 # ---- features and embeddings
+
 
 @dataclass(frozen=True)
 class FrameFeatures:
@@ -114,10 +119,10 @@ class TextFeatures:
     """
 
     text: str
-    sentence: np.ndarray                       # (D,)
-    words: np.ndarray                          # (W, D)
+    sentence: np.ndarray  # (D,)
+    words: np.ndarray  # (W, D)
     word_texts: tuple[str, ...]
-    phrases: np.ndarray                        # (P, D)
+    phrases: np.ndarray  # (P, D)
     phrase_spans: tuple[Phrase, ...] = ()
 
 
@@ -152,17 +157,18 @@ class LevelScores:
 
 # ---- search
 
+
 @dataclass(frozen=True)
 class Query:
     """A parsed search: the words to encode and the filters beside them. Times of day are days as YYYY[-MM[-DD]]."""
 
-    text: str                                  # what is encoded, filters taken out
-    phrases: tuple[Phrase, ...] = ()           # phrases the person quoted and weighed; empty: found by the parser
-    excluded: tuple[str, ...] = ()             # -"phrase"
-    folders: tuple[str, ...] = ()              # in:
+    text: str  # what is encoded, filters taken out
+    phrases: tuple[Phrase, ...] = ()  # phrases the person quoted and weighed; empty: found by the parser
+    excluded: tuple[str, ...] = ()  # -"phrase"
+    folders: tuple[str, ...] = ()  # in:
     after: str | None = None
     before: str | None = None
-    longer: float | None = None                # seconds
+    longer: float | None = None  # seconds
     shorter: float | None = None
 
 
@@ -182,23 +188,23 @@ class Hit:
     """A ranked moment. `agreement` in [0, 1] is how unusual it is among unrelated captions, over the levels."""
 
     video_id: int
-    public_id: str                             # opaque, for /media and /still
+    public_id: str  # opaque, for /media and /still
     path: str
     start: float
     end: float
-    still: int                                 # index of the kept frame to show
+    still: int  # index of the kept frame to show
     scores: LevelScores
     agreement: float
     matches: tuple[Match, ...] = ()
     duration: float = 0.0
-    window: int = 0                            # window id in the store
-    calibrated: dict[str, float] = field(default_factory=dict)   # level -> percentile among unrelated captions
-    copies: tuple[str, ...] = ()               # paths of near-identical files, shown once
-    in_order: bool | None = None               # phrases met in the order the query asks; None: it asks for none
-    first: int = 0                             # first kept frame of the window, for the hover preview
-    count: int = 0                             # kept frames of the window; 0 where unknown
-    judged: bool | None = None                 # the person called it right or wrong for these words; None: not judged
-    judged_by: str = ""                        # what they judged: video, clip or frame
+    window: int = 0  # window id in the store
+    calibrated: dict[str, float] = field(default_factory=dict)  # level -> percentile among unrelated captions
+    copies: tuple[str, ...] = ()  # paths of near-identical files, shown once
+    in_order: bool | None = None  # phrases met in the order the query asks; None: it asks for none
+    first: int = 0  # first kept frame of the window, for the hover preview
+    count: int = 0  # kept frames of the window; 0 where unknown
+    judged: bool | None = None  # the person called it right or wrong for these words; None: not judged
+    judged_by: str = ""  # what they judged: video, clip or frame
 
 
 @dataclass(frozen=True)
@@ -208,11 +214,14 @@ class SearchResult:
     query: Query
     phrases: tuple[Phrase, ...]
     hits: tuple[Hit, ...]
-    confident: bool                            # False: probably nothing here
-    reason: str = ""                           # why not confident, or why empty, in one sentence
+    confident: bool  # False: probably nothing here
+    reason: str = ""  # why not confident, or why empty, in one sentence
     seconds: float = 0.0
     checkpoint: str = ""
-    reads: tuple[str, str] = ("phrases", "words")   # what the middle and the fine level compare; HGR's: actions, entities
+    reads: tuple[str, str] = (
+        "phrases",
+        "words",
+    )  # what the middle and the fine level compare; HGR's: actions, entities
 
 
 @dataclass(frozen=True)
@@ -229,15 +238,16 @@ class Explanation:
     word_frame: np.ndarray
     clip_spans: tuple[tuple[tuple[float, float], ...], ...]
     frame_times: np.ndarray
-    frame_indices: tuple[int, ...]             # kept-frame numbers, for stills
+    frame_indices: tuple[int, ...]  # kept-frame numbers, for stills
     assignment: np.ndarray
     curve_times: np.ndarray
     curve: np.ndarray
-    learned_phrases: tuple[tuple[tuple[str, float], ...], ...] = ()   # each learned phrase as (word, weight)
-    reads: tuple[str, str] = ("phrases", "words")                     # what its rows are; HGR's: actions, entities
+    learned_phrases: tuple[tuple[tuple[str, float], ...], ...] = ()  # each learned phrase as (word, weight)
+    reads: tuple[str, str] = ("phrases", "words")  # what its rows are; HGR's: actions, entities
 
 
 # ---- long work
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -251,14 +261,14 @@ class Failure:
 class Progress:
     """One step of long work, as shown, printed or stored."""
 
-    stage: str                                 # scan | decode | encode | train | proxy | sample | done
+    stage: str  # scan | decode | encode | train | proxy | sample | done
     done: float = 0.0
-    total: float = 0.0                         # 0 where unknown
-    current: str = ""                          # file or step in hand
-    rate: float = 0.0                          # units of done a second
-    eta: float | None = None                   # seconds left
-    failures: tuple[Failure, ...] = ()         # new since the last record
-    summary: dict[str, Any] = field(default_factory=dict)   # on the last record
+    total: float = 0.0  # 0 where unknown
+    current: str = ""  # file or step in hand
+    rate: float = 0.0  # units of done a second
+    eta: float | None = None  # seconds left
+    failures: tuple[Failure, ...] = ()  # new since the last record
+    summary: dict[str, Any] = field(default_factory=dict)  # on the last record
 
 
 @dataclass(frozen=True)
@@ -266,16 +276,17 @@ class Job:
     """Long work as kept in the table of jobs, so that it outlives a page."""
 
     id: int
-    kind: str                                  # index | train | proxy | samples | download
-    state: str                                 # queued | running | paused | cancelled | failed | done | interrupted
+    kind: str  # index | train | proxy | samples | download
+    state: str  # queued | running | paused | cancelled | failed | done | interrupted
     arguments: dict[str, Any]
     progress: Progress
-    created: float                             # seconds since the epoch
+    created: float  # seconds since the epoch
     finished: float | None = None
     error: str = ""
 
 
 # ---- training
+
 
 @dataclass(frozen=True)
 class CaptionPair:
@@ -297,7 +308,7 @@ class TrainStep:
     losses: dict[str, float]
     lr: float
     eta: float
-    metrics: dict[str, Any] = field(default_factory=dict)    # after a validation
+    metrics: dict[str, Any] = field(default_factory=dict)  # after a validation
 
 
 @dataclass(frozen=True)
@@ -311,5 +322,10 @@ class RetrievalMetrics:
     mean_rank: float
 
     def as_json(self) -> dict[str, float]:
-        return {"R@1": self.r1, "R@5": self.r5, "R@10": self.r10,
-                "median_rank": self.median_rank, "mean_rank": self.mean_rank}
+        return {
+            "R@1": self.r1,
+            "R@5": self.r5,
+            "R@10": self.r10,
+            "median_rank": self.median_rank,
+            "mean_rank": self.mean_rank,
+        }

@@ -1,4 +1,5 @@
 """Markers that skip what a machine lacks, and fail instead where EXPLORER_REQUIRE names them."""
+
 from __future__ import annotations
 
 import os
@@ -23,6 +24,7 @@ def _missing(marker: str) -> str:
         return "" if chromium_path() else "Chromium is not installed"
     if marker == "gpu":
         import torch
+
         return "" if torch.cuda.is_available() or torch.backends.mps.is_available() else "no GPU"
     if marker == "download":
         return "downloads are only tried by hand"

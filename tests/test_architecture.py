@@ -1,4 +1,5 @@
 """The arrows of the house point one way, torch stays in its rooms, and nothing unsafe is called anywhere."""
+
 from __future__ import annotations
 
 import ast
@@ -16,25 +17,43 @@ CODE = [*FILES, *sorted((PROJECT / "benchmarks").rglob("*.py")), *PROJECT.glob("
 # Each layer is a folder (or one of two files) and may import itself and those named; equals do not know each other.
 BASE = {"records", "config", "disk"}
 ALLOWED = {
-    "records": set(), "disk": {"records"}, "config": {"records", "disk"},
-    "language": BASE, "media": BASE, "model": BASE | {"language"}, "store": BASE,
-    "index": BASE | {"media", "store"}, "search": BASE | {"language", "model", "store"},
+    "records": set(),
+    "disk": {"records"},
+    "config": {"records", "disk"},
+    "language": BASE,
+    "media": BASE,
+    "model": BASE | {"language"},
+    "store": BASE,
+    "index": BASE | {"media", "store"},
+    "search": BASE | {"language", "model", "store"},
     "training": BASE | {"language", "model", "store"},
 }
 ALLOWED |= {"service": {*ALLOWED}}
 ALLOWED |= {"ui": BASE | {"service"}}
 ALLOWED |= {"web": BASE | {"service", "ui"}}
 EVERYTHING = {*ALLOWED}
-TOP = {"__init__", "__main__", "cli"}                      # the command line, which alone prints
+TOP = {"__init__", "__main__", "cli"}  # the command line, which alone prints
 ALLOWED |= {name: EVERYTHING | TOP for name in TOP}
 
 TORCH_ROOMS = ("model/", "training/", "search/rerank.py", "search/calibrate.py")
 TORCH = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors"}
-VERIFIED = ("model/towers/starter.py", "training/starter/photos.py")     # read a package's weights, checked by sha256 just before
-BOMBS = PROJECT / "benchmarks" / "faults" / "unsafe.py"   # writes pickles, to see that the app refuses them
+VERIFIED = (
+    "model/towers/starter.py",
+    "training/starter/photos.py",
+)  # read a package's weights, checked by sha256 just before
+BOMBS = PROJECT / "benchmarks" / "faults" / "unsafe.py"  # writes pickles, to see that the app refuses them
 UNSAFE_MODULES = {"pickle", "cPickle", "dill", "shelve", "marshal", "joblib", "cloudpickle"}
-UNSAFE_CALLS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "eval", "exec", "os.system", "os.popen", "yaml.load",
-                "__import__"}
+UNSAFE_CALLS = {
+    "pickle.load",
+    "pickle.loads",
+    "pickle.Unpickler",
+    "eval",
+    "exec",
+    "os.system",
+    "os.popen",
+    "yaml.load",
+    "__import__",
+}
 VAGUE = {"utils", "util", "helpers", "helper", "misc", "stuff"}
 
 
@@ -89,7 +108,9 @@ def test_lower_layers_do_not_import_higher_ones(path: Path) -> None:
 
 
 def test_no_circle_of_imports() -> None:
-    names = {path: "explorer." + room(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES}
+    names = {
+        path: "explorer." + room(path).removesuffix(".py").removesuffix("/__init__").replace("/", ".") for path in FILES
+    }
     known = {name: path for path, name in names.items()}
     graph: dict[str, set[str]] = {}
     for path, name in names.items():
@@ -139,14 +160,26 @@ def test_files_say_their_job_and_have_a_name_of_their_own(path: Path) -> None:
 @pytest.mark.parametrize("path", FILES, ids=room)
 def test_only_the_command_line_prints(path: Path) -> None:
     if layer(room(path)) not in TOP:
-        printed = [node.lineno for node in nodes_of(path)
-                   if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"]
+        printed = [
+            node.lineno
+            for node in nodes_of(path)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
+        ]
         assert not printed, f"{room(path)} prints in lines {printed}"
 
 
-@pytest.mark.parametrize("module", [
-    "explorer.ui.page", "explorer.web.server", "explorer.records", "explorer.media.samples", "explorer.store.store",
-    "explorer.language.phrases", "explorer.search.query"])
+@pytest.mark.parametrize(
+    "module",
+    [
+        "explorer.ui.page",
+        "explorer.web.server",
+        "explorer.records",
+        "explorer.media.samples",
+        "explorer.store.store",
+        "explorer.language.phrases",
+        "explorer.search.query",
+    ],
+)
 def test_the_page_opens_before_torch_has_loaded(module: str) -> None:
     program = f"import sys, {module}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=PROJECT, timeout=120)

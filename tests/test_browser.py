@@ -1,4 +1,5 @@
 """The whole app in a real browser: index a folder, search, click the heatmap, judge, compare two models, read a notice."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,8 +12,14 @@ from tests.support.app import opened, real_clips
 
 pytestmark = pytest.mark.browser
 
-WAIT = 240_000                 # ms; indexing three clips on a busy machine
-ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update", "--disable-sync"]
+WAIT = 240_000  # ms; indexing three clips on a busy machine
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 TIME = "document.querySelector('#hx-video').currentTime"
 
 
@@ -31,7 +38,9 @@ def page(tmp_path_factory: pytest.TempPathFactory, chromium: str) -> Iterator[An
         made.get_by_role("tab", name="Library").click(timeout=WAIT)
         made.locator("#hx-path input, #hx-path textarea").first.fill(str(films))
         made.locator("#hx-add").click()
-        made.wait_for_function("() => /(^|\\D)3\\s*videos/.test(document.querySelector('#hx-head').innerText)", timeout=WAIT)
+        made.wait_for_function(
+            "() => /(^|\\D)3\\s*videos/.test(document.querySelector('#hx-head').innerText)", timeout=WAIT
+        )
         made.get_by_role("tab", name="Search").click()
         yield made
         browser.close()
@@ -42,7 +51,9 @@ def search(page: Any, text: str) -> None:
     box = page.locator("#hx-box textarea, #hx-box input").first
     box.fill(text)
     box.press("Enter")
-    page.wait_for_function("text => document.querySelector('.hx-chips')?.innerText.includes(text)", arg=text.split()[-1], timeout=WAIT)
+    page.wait_for_function(
+        "text => document.querySelector('.hx-chips')?.innerText.includes(text)", arg=text.split()[-1], timeout=WAIT
+    )
     page.locator("#hx-charts .hx-strip .nsewdrag").first.wait_for(timeout=WAIT)
     page.wait_for_function("() => document.querySelector('video').readyState >= 1", timeout=WAIT)
 
@@ -59,7 +70,9 @@ def test_index_search_and_play_from_a_clicked_cell(page: Any) -> None:
     assert area is not None
     page.mouse.click(area["x"] + area["width"] * 0.93, area["y"] + area["height"] * 0.5)
     page.wait_for_function(f"() => {TIME} > 1", timeout=30_000)
-    assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in page.asked), "the page asked another machine"
+    assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in page.asked), (
+        "the page asked another machine"
+    )
 
 
 def test_a_notice_is_shown_and_stays_away_once_it_was_put_away(page: Any) -> None:
@@ -90,7 +103,9 @@ def test_the_charts_follow_the_chosen_model_and_a_node_of_its_graph_jumps(page: 
     page.locator("select[name=beside]").select_option("hgr")
     page.locator(".hx-two").wait_for(timeout=WAIT)
     page.locator(".hx-column[data-second=true] .hx-card").first.click()
-    page.wait_for_function("() => document.querySelector('.hx-heat-block h4').textContent === 'Actions × frames'", timeout=WAIT)
+    page.wait_for_function(
+        "() => document.querySelector('.hx-heat-block h4').textContent === 'Actions × frames'", timeout=WAIT
+    )
     assert "drives" in page.locator(".hx-action").inner_text() and page.locator(".hx-chosen").count() == 1
     page.locator("#hx-graph summary").click()
     node = page.locator("#hx-graph .points path").last
@@ -101,7 +116,9 @@ def test_the_charts_follow_the_chosen_model_and_a_node_of_its_graph_jumps(page: 
     node.click(force=True)
     page.wait_for_function(f"() => Math.abs({TIME} - {wanted}) < 0.9", timeout=30_000)
     page.locator("select[name=beside]").select_option("")
-    page.wait_for_function("() => document.querySelector('.hx-heat-block h4').textContent === 'Phrases × clips'", timeout=WAIT)
+    page.wait_for_function(
+        "() => document.querySelector('.hx-heat-block h4').textContent === 'Phrases × clips'", timeout=WAIT
+    )
 
 
 def test_keys_work_from_the_focused_player_and_the_search_box_shows_its_focus(page: Any) -> None:
@@ -125,5 +142,6 @@ def test_charts_are_drawn_anew_for_another_width_also_while_their_tab_is_away(pa
 
 def test_a_second_start_points_to_the_first(tmp_path: Path) -> None:
     from tests.support.app import opened as second
+
     with opened(tmp_path / "data") as link, second(tmp_path / "data") as again:
         assert again == link

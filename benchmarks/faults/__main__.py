@@ -3,6 +3,7 @@
     python -m benchmarks.faults [--only R5,R6] [--minutes 40] [--quick] [--jobs 1]
 Exits 1 where a goal falls short or was not tried for want of time; a goal this machine cannot try is shown with the reason.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 
 from benchmarks.faults.common import PROJECT, SKIPPED
 
-MINUTES = 45.0             # most for all goals; on two quiet cores they take about half of it
+MINUTES = 45.0  # most for all goals; on two quiet cores they take about half of it
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Goal:
     what: str
     command: str
     quick: str = ""
-    limit: float = 420.0       # seconds
+    limit: float = 420.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -38,7 +39,7 @@ class Row:
     goal: Goal
     command: str
     figure: str
-    state: str                 # ok | short | skipped
+    state: str  # ok | short | skipped
     seconds: float
 
 
@@ -69,7 +70,7 @@ GOALS = (
     Goal("R25", "upgrade", F + "migrate --kills 50", F + "migrate --kills 6"),
     Goal("R27", "told", F + "told"),
 )
-CHECKED = ("R5", "R7", "R8", "R9", "R13", "R14", "R18", "R21")      # each of their runs ends in explorer.store.check
+CHECKED = ("R5", "R7", "R8", "R9", "R13", "R14", "R18", "R21")  # each of their runs ends in explorer.store.check
 
 
 def run(goal: Goal, *, quick: bool, until: float) -> Row:
@@ -78,14 +79,25 @@ def run(goal: Goal, *, quick: bool, until: float) -> Row:
     began, limit = time.monotonic(), min(goal.limit, until - time.monotonic())
     if limit <= 1:
         return Row(goal, command, "not tried: no time was left", "short", 0.0)
-    process = subprocess.Popen([sys.executable, "-m", *shlex.split(command)], cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                               text=True, errors="replace", start_new_session=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", *shlex.split(command)],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
     try:
         said, complained = process.communicate(timeout=limit)
     except subprocess.TimeoutExpired:
         _end(process)
         return Row(goal, command, f"not done within {limit:.0f} s", "short", time.monotonic() - began)
-    lines = [line for line in said.splitlines() if line.strip()] or complained.strip().splitlines()[-1:] or ["it said nothing"]
+    lines = (
+        [line for line in said.splitlines() if line.strip()]
+        or complained.strip().splitlines()[-1:]
+        or ["it said nothing"]
+    )
     state = {0: "ok", SKIPPED: "skipped"}.get(process.returncode, "short")
     for line in (lines[:-1] + complained.splitlines()[-5:])[-20:] if state == "short" else ():
         print(f"{goal.name}: {line}", file=sys.stderr)
@@ -105,8 +117,12 @@ def checked(rows: list[Row]) -> list[Row]:
         return []
     failed = [row.goal.name for row in looked if row.state != "ok"]
     names = ", ".join(row.goal.name for row in looked)
-    figure = f"checked after every fault of {names}: " + (f"not in {', '.join(failed)}" if failed else "no inconsistency")
-    return [Row(Goal("R12", "index equals database", ""), "within the others", figure, "short" if failed else "ok", 0.0)]
+    figure = f"checked after every fault of {names}: " + (
+        f"not in {', '.join(failed)}" if failed else "no inconsistency"
+    )
+    return [
+        Row(Goal("R12", "index equals database", ""), "within the others", figure, "short" if failed else "ok", 0.0)
+    ]
 
 
 def table(rows: list[Row]) -> str:

@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.bitrot [--flips 200]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -83,6 +84,7 @@ def sealed_files(folder: Path) -> dict[Path, Callable[[], bool]]:
     from explorer.model.hcmi import HCMI
     from explorer.service.desk import Desk
     from explorer.training.state import Position, load_state, save_state
+
     save(folder / "model", HCMI(ModelConfig(dim=8, heads=2, adapter=4)), {"tower": "colour"})
     save_state(folder / "states", {"a": torch.arange(64.0)}, position=Position(step=1), run={})
     save_state(folder / "states", {"a": torch.arange(64.0) + 1}, position=Position(step=2), run={})
@@ -101,9 +103,13 @@ def sealed_files(folder: Path) -> dict[Path, Callable[[], bool]]:
         found = load_state(folder / "states", run={})
         return found is not None and found[1].step == 1
 
-    return {folder / "model" / "weights.safetensors": refused, folder / "model" / "model.json": refused,
-            folder / "states" / "state-00000002.safetensors": older, folder / "states" / "state-00000002.json": older,
-            folder / "desk.json": lambda: bool(Desk(folder).notice)}
+    return {
+        folder / "model" / "weights.safetensors": refused,
+        folder / "model" / "model.json": refused,
+        folder / "states" / "state-00000002.safetensors": older,
+        folder / "states" / "state-00000002.json": older,
+        folder / "desk.json": lambda: bool(Desk(folder).notice),
+    }
 
 
 def run_files(flips: int, *, seed: int, folder: Path) -> int:
@@ -121,7 +127,11 @@ def run_files(flips: int, *, seed: int, folder: Path) -> int:
 
 def run_settings(flips: int, *, seed: int, folder: Path) -> int:
     """How many of `flips` bits turned in settings.json, which a person writes, or in the app's checksum of it, the next start tells."""
-    written, chance, noticed = b'{"port": 7860, "device": "cpu", "decoder": "pyav", "sampling": {"fps": 1.0}}', random.Random(seed), 0
+    written, chance, noticed = (
+        b'{"port": 7860, "device": "cpu", "decoder": "pyav", "sampling": {"fps": 1.0}}',
+        random.Random(seed),
+        0,
+    )
     for number in range(flips):
         data = folder / f"settings{number}"
         data.mkdir(parents=True)
@@ -155,8 +165,10 @@ def main() -> int:
         noticed, mended = run(part, seed=chosen.seed, folder=Path(folder) / "index")
         others = run_files(part, seed=chosen.seed, folder=Path(folder) / "files")
         settings = run_settings(rest, seed=chosen.seed, folder=Path(folder))
-    print(f"R13 single-bit flips: index and its caches {noticed} of {part} noticed, {mended} mended; checkpoints, saved training and desk "
-          f"{others} of {part} noticed; settings {settings} of {rest} told at the next start")
+    print(
+        f"R13 single-bit flips: index and its caches {noticed} of {part} noticed, {mended} mended; checkpoints, saved training and desk "
+        f"{others} of {part} noticed; settings {settings} of {rest} told at the next start"
+    )
     return 0 if noticed == mended == others == part and settings == rest else 1
 
 

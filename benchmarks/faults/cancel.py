@@ -3,6 +3,7 @@
 Run: python -m benchmarks.faults.cancel [--times 12] [--shipped]. The last line is the figure; exit 1 if it falls short.
 A job goes on when nobody looks at it, and is seen by whoever looks next: both are tried too.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -64,8 +65,8 @@ def stop_indexing(app: Explorer, library: Path, figures: Figures, *, times: int,
         numbered(library / f"long{number}.mp4", Recipe(fps=25, frames=1000 + number, height=240))
         stop_job(app, app.start_index(), "index", figures, after=chance.uniform(0.0, 1.5))
     figures.wrong += [str(one) for one in findings(app)]
-    job_id = app.start_index()                           # nobody looks: no tab, no poll, until it is over
-    if until(lambda: app.jobs_table.get(job_id).state == "done", 300, step=0.5) is None:       # type: ignore[union-attr]
+    job_id = app.start_index()  # nobody looks: no tab, no poll, until it is over
+    if until(lambda: app.jobs_table.get(job_id).state == "done", 300, step=0.5) is None:  # type: ignore[union-attr]
         figures.wrong.append("a job that nobody looked at did not come to its end")
     if not any(job.id == job_id and job.progress.summary for job in app.jobs()):
         figures.wrong.append("a new look does not show the job")
@@ -74,6 +75,7 @@ def stop_indexing(app: Explorer, library: Path, figures: Figures, *, times: int,
 def stop_copies(app: Explorer, figures: Figures, *, times: int, chance: random.Random) -> None:
     """Closing the app is what stops a copy; half a copy is never kept."""
     from explorer.service.playback import Playback
+
     video = next(video for video in app.store.videos() if video.path.endswith(".avi"))
     for number in range(times):
         playback, own = Playback(app.store, app.settings.data_dir / f"playable{number}"), children()
@@ -115,14 +117,19 @@ def run(folder: Path, *, times: int, shipped: bool, seed: int = 0) -> Figures:
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--times", type=int, default=12)
-    parser.add_argument("--shipped", action="store_true", help="the shipped model instead of the exact one: slower steps")
+    parser.add_argument(
+        "--shipped", action="store_true", help="the shipped model instead of the exact one: slower steps"
+    )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = run(Path(folder), times=chosen.times, shipped=chosen.shipped)
     print(*figures.wrong, sep="\n")
     told = ", ".join(f"{kind} {max(times):.2f} s ({len(times)})" for kind, times in figures.seconds.items())
-    return finish("R14", f"longest wait after cancel: {told}; {figures.orphans} processes left after {GONE:.0f} s, {len(figures.wrong)} things wrong",
-                  good=figures.worst <= LIMIT and not figures.orphans and not figures.wrong and len(figures.seconds) == 3)
+    return finish(
+        "R14",
+        f"longest wait after cancel: {told}; {figures.orphans} processes left after {GONE:.0f} s, {len(figures.wrong)} things wrong",
+        good=figures.worst <= LIMIT and not figures.orphans and not figures.wrong and len(figures.seconds) == 3,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """What the fault scripts share: the whole app over an exact tower, a look at its state, child processes, figures, exit codes."""
+
 from __future__ import annotations
 
 import os
@@ -24,10 +25,25 @@ from explorer.store.check import Finding, check  # noqa: E402
 from tests.support.colour import ColourEncoder  # noqa: E402
 from tests.support.indexing import SAMPLING, rows, three_colours  # noqa: E402
 
-__all__ = ["PROJECT", "SAMPLING", "SKIPPED", "ColourTower", "children", "finish", "findings", "in_namespace", "make_library", "open_app",
-           "rows", "settings_for", "skip", "stands_still", "until"]
+__all__ = [
+    "PROJECT",
+    "SAMPLING",
+    "SKIPPED",
+    "ColourTower",
+    "children",
+    "finish",
+    "findings",
+    "in_namespace",
+    "make_library",
+    "open_app",
+    "rows",
+    "settings_for",
+    "skip",
+    "stands_still",
+    "until",
+]
 
-SKIPPED = 77               # exit code where this machine cannot try a goal, with the reason as the last line
+SKIPPED = 77  # exit code where this machine cannot try a goal, with the reason as the last line
 QUERIES = ("red", "green", "blue", "red green", "blue then red")
 
 
@@ -48,6 +64,7 @@ class ColourTower(ColourEncoder):
     @property
     def device(self) -> Any:
         import torch
+
         return torch.device("cpu")
 
     def encode_texts(self, texts: list[str]) -> np.ndarray:
@@ -62,12 +79,15 @@ def open_app(data: Path, *, writer: bool = True, settings: Settings | None = Non
     """The whole service with an encoder of colours in the place of the shipped one; its bank of captions is a short one."""
     from explorer.model.encoder import Encoder
     from explorer.model.hcmi import HCMI
+
     explorer = Explorer(settings or settings_for(data), writer=writer)
     tower: Any = ColourTower()
     config = ModelConfig(dim=tower.dim, heads=2)
     encoder = Encoder(tower, HCMI(config), name="colour-1")
     explorer.shelf._loaded[explorer.checkpoint] = encoder
-    explorer.searching._banks[encoder.name] = encoder.texts([*QUERIES, "white", "black", "a dog", "two cats", "green white"])
+    explorer.searching._banks[encoder.name] = encoder.texts(
+        [*QUERIES, "white", "black", "a dog", "two cats", "green white"]
+    )
     return explorer
 
 
@@ -76,7 +96,7 @@ def make_library(folder: Path, *, videos: int) -> Path:
     folder.mkdir(parents=True)
     colours = ("red", "green", "blue")
     for i in range(videos):
-        order = tuple(colours[(i // 3 ** k) % 3] for k in range(3))
+        order = tuple(colours[(i // 3**k) % 3] for k in range(3))
         three_colours(folder / f"{i:02d}.mp4", order=order, seconds=2 + i % 3)
     return folder
 
@@ -136,5 +156,3 @@ def finish(goal: str, sentence: str, *, good: bool) -> int:
 def skip(goal: str, reason: str) -> int:
     print(f"{goal} skipped: {reason}", flush=True)
     return SKIPPED
-
-

@@ -3,6 +3,7 @@
 Run: python -m benchmarks.faults.disk_full. A small file system in memory plays the disk; without the right to mount one the
 goal is skipped. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -13,13 +14,23 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.faults.common import findings, finish, in_namespace, make_library, open_app, rows, skip, stands_still, until
+from benchmarks.faults.common import (
+    findings,
+    finish,
+    in_namespace,
+    make_library,
+    open_app,
+    rows,
+    skip,
+    stands_still,
+    until,
+)
 from explorer.store.store import Store
 from tests.support.colour import ColourEncoder
 from tests.support.indexing import run_index, three_colours
 
-DISK_MB = 192              # more than the free space from which a paused job goes on
-LEFT = 24 << 10            # bytes left free: less than the features and pictures of one video
+DISK_MB = 192  # more than the free space from which a paused job goes on
+LEFT = 24 << 10  # bytes left free: less than the features and pictures of one video
 
 
 def fill(path: Path, *, leave: int) -> None:
@@ -37,20 +48,26 @@ def run(folder: Path, *, videos: int) -> list[str]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(disk)], check=True)
     make_library(library, videos=videos // 2)
     with open_app(disk / "data") as app:
-        app.jobs_table.look_every = 0.2                                            # type: ignore[union-attr]
+        app.jobs_table.look_every = 0.2  # type: ignore[union-attr]
         stands_still(app, app.add_folder(str(library)))
         for number in range(videos // 2, videos):
             three_colours(library / f"{number:02d}.mp4", order=("green", "blue"), seconds=20 + number)
         fill(disk / "ballast", leave=LEFT)
         job = stands_still(app, app.start_index())
         print(f"with a full disk the job is {job.state}: {job.error}")
-        wrong += [] if job.state == "paused" and "free some" in job.error and "\n" not in job.error else [f"the job is {job.state}: {job.error}"]
+        wrong += (
+            []
+            if job.state == "paused" and "free some" in job.error and "\n" not in job.error
+            else [f"the job is {job.state}: {job.error}"]
+        )
         wrong += [] if app.search("red").hits else ["search gave nothing"]
-        app.search("a search never made before, green")                            # its history cannot be written: no matter
+        app.search("a search never made before, green")  # its history cannot be written: no matter
         wrong += [f"with a full disk: {one}" for one in findings(app)]
         os.unlink(disk / "ballast")
         gone_on = until(lambda: app.jobs()[0].state == "done", 120)
-        wrong += [] if gone_on is not None else [f"with space again the job is {app.jobs()[0].state}: {app.jobs()[0].error}"]
+        wrong += (
+            [] if gone_on is not None else [f"with space again the job is {app.jobs()[0].state}: {app.jobs()[0].error}"]
+        )
         wrong += [f"at the end: {one}" for one in findings(app)] + compare(app.store, folder)
         print(f"with space again the job was done after {gone_on or 0:.1f} s, {app.status()['videos']} videos")
     return wrong
@@ -72,8 +89,12 @@ def main() -> int:
     if chosen.inside:
         wrong = run(chosen.inside, videos=chosen.videos)
         print(*wrong, sep="\n")
-        return finish("R8", f"disk filled while indexing {chosen.videos} videos: {len(wrong)} things wrong; paused with a sentence, "
-                      "searched, gone on", good=not wrong)
+        return finish(
+            "R8",
+            f"disk filled while indexing {chosen.videos} videos: {len(wrong)} things wrong; paused with a sentence, "
+            "searched, gone on",
+            good=not wrong,
+        )
     with tempfile.TemporaryDirectory() as folder:
         code = in_namespace("-m", "benchmarks.faults.disk_full", "--inside", folder, "--videos", str(chosen.videos))
     return skip("R8", "this machine lets nobody mount a small disk (unshare -m)") if code is None else code

@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.drive [--goal R9|R10]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -24,9 +25,14 @@ from tests.support.indexing import run_index
 from tests.support.videos import Recipe, numbered
 
 ROUNDS = 12
-WAYS = ("gone at rest", "gone in the middle of a file", "a file cut short while it is read", "a file gone while it is read")
-LONG = Recipe(suffix=".mkv", fps=1, frames=1000, width=96, height=64, gop=20)      # far more than is decoded ahead
-GOOD_READS = 6             # of the new file by each thread, before they fail
+WAYS = (
+    "gone at rest",
+    "gone in the middle of a file",
+    "a file cut short while it is read",
+    "a file gone while it is read",
+)
+LONG = Recipe(suffix=".mkv", fps=1, frames=1000, width=96, height=64, gop=20)  # far more than is decoded ahead
+GOOD_READS = 6  # of the new file by each thread, before they fail
 
 # Indexes and prints each failure.
 INDEX = """
@@ -52,11 +58,22 @@ def vanish(folder: Path, *, rounds: int) -> list[str]:
             wrong += [f"round {number}, {way}: {one}" for one in lose(app, library, new, way, before)]
             seen = app.encoder().tower.frames_seen
             stands_still(app, app.start_index())
-            found = {"embedded again": app.encoder().tower.frames_seen - seen, "findings": len(findings(app)),
-                     "files not searchable": app.status()["videos"] - len(before["videos"])}
-            wanted = {"embedded again": LONG.frames if new else 0, "findings": 0, "files not searchable": 1 if new else 0}
+            found = {
+                "embedded again": app.encoder().tower.frames_seen - seen,
+                "findings": len(findings(app)),
+                "files not searchable": app.status()["videos"] - len(before["videos"]),
+            }
+            wanted = {
+                "embedded again": LONG.frames if new else 0,
+                "findings": 0,
+                "files not searchable": 1 if new else 0,
+            }
             wrong += [] if found == wanted else [f"round {number}, {way}, back again: {found}, not {wanted}"]
-            wrong += [] if known(app, before) == before else [f"round {number}, {way}: what was there before is not what it was"]
+            wrong += (
+                []
+                if known(app, before) == before
+                else [f"round {number}, {way}: what was there before is not what it was"]
+            )
     return wrong
 
 
@@ -64,20 +81,29 @@ def lose(app: Explorer, library: Path, new: Path | None, way: str, before: dict[
     """Index while the drive fails, at rest or in the middle of the new file, and bring it back; yields what is wrong."""
     away, whole, times = library.with_name("away"), new.read_bytes() if new else b"", new.stat() if new else None
     act: dict[str, Callable[[], object]] = {
-        WAYS[0]: lambda: library.rename(away), WAYS[1]: lambda: library.rename(away),
-        WAYS[2]: lambda: os.truncate(new, len(whole) // 2), WAYS[3]: lambda: os.unlink(new)}       # type: ignore[arg-type]
+        WAYS[0]: lambda: library.rename(away),
+        WAYS[1]: lambda: library.rename(away),
+        WAYS[2]: lambda: os.truncate(new, len(whole) // 2),
+        WAYS[3]: lambda: os.unlink(new),
+    }  # type: ignore[arg-type]
     if new is None:
         act[way]()
     else:
-        app.encoder().tower.meanwhile = act[way]                                                # type: ignore[attr-defined]
+        app.encoder().tower.meanwhile = act[way]  # type: ignore[attr-defined]
     job = stands_still(app, app.start_index())
     yield from [] if job.state == "done" else [f"the job is {job.state}: {job.error}"]
     gone = not library.exists()
-    told = [f["reason"] for f in app.folders() if f["state"] == "offline"] if gone else [f["reason"] for f in job.progress.summary["failed"]]
+    told = (
+        [f["reason"] for f in app.folders() if f["state"] == "offline"]
+        if gone
+        else [f["reason"] for f in job.progress.summary["failed"]]
+    )
     yield from [] if told and all(told) else ["nobody is told"]
     yield from [] if known(app, before) == before else ["records were deleted or changed"]
     row = app.store.by_path(str(new)) if new else None
-    yield from ["half a file is indexed"] if row is not None and (row.state != "new" or app.store.windows_of(row.id)) else []
+    yield from (
+        ["half a file is indexed"] if row is not None and (row.state != "new" or app.store.windows_of(row.id)) else []
+    )
     yield from [f"in between: {one}" for one in findings(app)]
     if gone:
         away.rename(library)
@@ -97,8 +123,24 @@ def read_errors(folder: Path) -> list[str]:
     """What went wrong where the drive fails in the middle of a file (EIO by strace) though the file is still listed."""
     library, log, wrong = make_library(folder / "shaky", videos=2), folder / "log", []
     new = numbered(library / "new.mkv", LONG)
-    command = ["strace", "-f", "-qq", "-o", str(log), "-P", str(new), "-e", "trace=read", "-e", f"inject=read:error=EIO:when={GOOD_READS + 1}+",
-               sys.executable, "-c", INDEX, str(folder / "shaky data"), str(library)]
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        str(log),
+        "-P",
+        str(new),
+        "-e",
+        "trace=read",
+        "-e",
+        f"inject=read:error=EIO:when={GOOD_READS + 1}+",
+        sys.executable,
+        "-c",
+        INDEX,
+        str(folder / "shaky data"),
+        str(library),
+    ]
     done = subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120)
     told = done.stdout.strip().splitlines()
     wrong += [] if len(told) == 1 and "drive cannot be read" in told[0] else [f"told: {told} {done.stderr[-300:]}"]
@@ -108,8 +150,14 @@ def read_errors(folder: Path) -> list[str]:
         wrong += ["half a file is indexed"] if row is None or row.state != "new" or store.windows_of(row.id) else []
         run_index(store, library, encoder)
         run_index(whole, library)
-        wrong += [] if encoder.frames_seen == LONG.frames else [f"{encoder.frames_seen} frames were encoded when it was back, not {LONG.frames}"]
-        wrong += [] if rows(store) == rows(whole) and not check(store) else ["the index differs from one without a fault"]
+        wrong += (
+            []
+            if encoder.frames_seen == LONG.frames
+            else [f"{encoder.frames_seen} frames were encoded when it was back, not {LONG.frames}"]
+        )
+        wrong += (
+            [] if rows(store) == rows(whole) and not check(store) else ["the index differs from one without a fault"]
+        )
     return wrong
 
 
@@ -131,7 +179,7 @@ def use(app: Explorer, library: Path) -> int:
     for form in ("csv", "jsonl", "m3u", "edl", "fcpxml", "clips"):
         app.export(result, form)
     for video in videos:
-        until(lambda v=video: app.request_playable(v["public_id"])["state"] != "making", 60)      # type: ignore[index]
+        until(lambda v=video: app.request_playable(v["public_id"])["state"] != "making", 60)  # type: ignore[index]
         app.still(video["public_id"], 0)
         app.add_caption(video["public_id"], "red and green")
         app.feedback("video", "red", video["public_id"], good=True)
@@ -165,13 +213,24 @@ def main() -> int:
         if chosen.goal == "R10":
             done, changed = untouched(Path(folder))
             print(*changed, sep="\n")
-            return finish("R10", f"{done} actions on a library, {len(changed)} of its entries changed in bytes, mode or time", good=not changed)
+            return finish(
+                "R10",
+                f"{done} actions on a library, {len(changed)} of its entries changed in bytes, mode or time",
+                good=not changed,
+            )
         wrong = vanish(Path(folder), rounds=chosen.rounds)
         errors = read_errors(Path(folder)) if shutil.which("strace") else None
     print(*wrong, *(errors or ()), sep="\n")
-    shaky = "a drive that fails inside a file not tried, for want of strace" if errors is None else f"reads that fail inside a file: {len(errors)} wrong"
-    return finish("R9", f"drive gone and back {chosen.rounds} times, three of four in the middle of a file: {len(wrong)} things wrong; {shaky}",
-                  good=not wrong and not errors)
+    shaky = (
+        "a drive that fails inside a file not tried, for want of strace"
+        if errors is None
+        else f"reads that fail inside a file: {len(errors)} wrong"
+    )
+    return finish(
+        "R9",
+        f"drive gone and back {chosen.rounds} times, three of four in the middle of a file: {len(wrong)} things wrong; {shaky}",
+        good=not wrong and not errors,
+    )
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ Run: python -m benchmarks.faults.hung [--times 8]. Half of the children are stop
 in the decoder's place, with and without letting the child's other threads run; before a file's first frame, and in the middle of
 it. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -25,10 +26,10 @@ from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, FrameSize
 from tests.support.videos import Recipe, numbered
 
-PATIENCE = 1.5             # seconds given to a file here, so that the goal takes seconds to try
-GRACE = 1.0                # seconds past the deadline
+PATIENCE = 1.5  # seconds given to a file here, so that the goal takes seconds to try
+GRACE = 1.0  # seconds past the deadline
 NEXT = 2.0
-BUSY = 0.7                 # share of its time that a spinning child must have spent calculating, to be one
+BUSY = 0.7  # share of its time that a spinning child must have spent calculating, to be one
 SIZE, SAMPLING, DENSE = FrameSize(64, 64), SamplingConfig(), SamplingConfig(fps=25, frames=64, hop=64)
 WAYS = ("stopped", "stopped in a file", "spinning", "spinning in a file")
 
@@ -59,14 +60,19 @@ backends.read = read
 class Figures:
     """What became of the hung children, in seconds."""
 
-    late: list[float] = field(default_factory=list)        # past the deadline, less those in which no processor was free
-    again: list[float] = field(default_factory=list)       # to the next file
-    spun: list[float] = field(default_factory=list)        # of processor time, of each that spins
+    late: list[float] = field(default_factory=list)  # past the deadline, less those in which no processor was free
+    again: list[float] = field(default_factory=list)  # to the next file
+    spun: list[float] = field(default_factory=list)  # of processor time, of each that spins
     left: int = 0
 
     @property
     def good(self) -> bool:
-        return max(self.late) <= GRACE and max(self.again) <= NEXT and min(self.spun, default=BUSY * PATIENCE) >= BUSY * PATIENCE and not self.left
+        return (
+            max(self.late) <= GRACE
+            and max(self.again) <= NEXT
+            and min(self.spun, default=BUSY * PATIENCE) >= BUSY * PATIENCE
+            and not self.left
+        )
 
 
 @contextmanager
@@ -115,7 +121,9 @@ def run(folder: Path, *, times: int) -> Figures:
     """Hang `times` children, each in the next of WAYS."""
     short = str(numbered(folder / "short.mp4", Recipe(frames=50, height=64)))
     long = numbered(folder / "long.mp4", Recipe(frames=1000, height=240))
-    names = {way: str(folder / name) for way, name in zip(WAYS, ("long.mp4", "long.mp4", "spins.mp4", "spins later.mp4"))}
+    names = {
+        way: str(folder / name) for way, name in zip(WAYS, ("long.mp4", "long.mp4", "spins.mp4", "spins later.mp4"))
+    }
     for way in WAYS[2:]:
         os.link(long, names[way])
     figures = Figures()
@@ -126,7 +134,7 @@ def run(folder: Path, *, times: int) -> Figures:
             child, before = worker.pid or 0, resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
             started = scheduled(child)[0]
             late = hang(worker, names[way], way)
-            if way.startswith("spinning"):                     # its deadline runs while it does, not while it waits for a processor
+            if way.startswith("spinning"):  # its deadline runs while it does, not while it waits for a processor
                 figures.spun.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before - started)
                 late = min(late, figures.spun[-1] - PATIENCE)
             figures.late.append(late)
@@ -141,9 +149,13 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = run(Path(folder), times=chosen.times)
-    return finish("R15", f"{len(figures.late)} hung decoders, {len(figures.spun)} of them spinning (at least {min(figures.spun, default=0.0):.1f} s of "
-                  f"processor time each): killed at most {max(figures.late):.2f} s after the deadline of {PATIENCE} s, next file after at most "
-                  f"{max(figures.again):.2f} s, {figures.left} left", good=figures.good)
+    return finish(
+        "R15",
+        f"{len(figures.late)} hung decoders, {len(figures.spun)} of them spinning (at least {min(figures.spun, default=0.0):.1f} s of "
+        f"processor time each): killed at most {max(figures.late):.2f} s after the deadline of {PATIENCE} s, next file after at most "
+        f"{max(figures.again):.2f} s, {figures.left} left",
+        good=figures.good,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.kill_index [--kills 200] [--seed 0]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -53,10 +54,10 @@ class Figures:
     """What the kills came to."""
 
     kills: int = 0
-    lost: int = 0          # videos said to be done that were not there
-    findings: int = 0      # inconsistencies seen by `check`
-    unequal: int = 0       # resumed indexes that differ from an unbroken one
-    resumed: int = 0       # indexes brought to their end
+    lost: int = 0  # videos said to be done that were not there
+    findings: int = 0  # inconsistencies seen by `check`
+    unequal: int = 0  # resumed indexes that differ from an unbroken one
+    resumed: int = 0  # indexes brought to their end
 
     @property
     def sound(self) -> bool:
@@ -68,15 +69,20 @@ def make_library(folder: Path, *, videos: int) -> None:
     folder.mkdir(parents=True)
     colours = ("red", "green", "blue")
     for i in range(videos):
-        order = tuple(colours[(i // 3 ** k) % 3] for k in range(3))
+        order = tuple(colours[(i // 3**k) % 3] for k in range(3))
         three_colours(folder / f"{i:02d}.mp4", order=order, seconds=2 + i % 3)
 
 
 def start(data: Path, library: Path) -> subprocess.Popen[str]:
     """The process that indexes, begun up to its first line."""
     data.mkdir(parents=True, exist_ok=True)
-    child = subprocess.Popen([sys.executable, "-c", CHILD, str(data), str(library)], cwd=PROJECT, text=True,
-                             stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    child = subprocess.Popen(
+        [sys.executable, "-c", CHILD, str(data), str(library)],
+        cwd=PROJECT,
+        text=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     assert child.stdout is not None and child.stdout.readline() == "BEGIN\n"
     return child
 
@@ -93,7 +99,7 @@ def look(data: Path, told: list[str], figures: Figures) -> dict[str, list[tuple]
         kept = {video.path for video in store.videos(state="indexed")}
         figures.lost += len(set(told) - kept)
         cache = VectorCache(store, data / "vectors.faiss", encoder="colour-1")
-        figures.findings += sum(f.kind != "vectors" for f in check(store))   # a torn cache file is rebuilt, by design
+        figures.findings += sum(f.kind != "vectors" for f in check(store))  # a torn cache file is rebuilt, by design
         cache.refresh()
         figures.findings += len(cache) != store.counts().windows
         return rows(store)
@@ -106,7 +112,7 @@ def run(kills: int, *, seed: int, videos: int, folder: Path) -> Figures:
     finish(start(folder / "whole", folder / "library"))
     length, figures, chance = time.monotonic() - began, Figures(), random.Random(seed)
     whole, told, data = look(folder / "whole", [], figures), [], folder / "killed"
-    while figures.kills < kills or data.exists():           # after the last kill it is brought to its end
+    while figures.kills < kills or data.exists():  # after the last kill it is brought to its end
         child = start(data, folder / "library")
         if figures.kills < kills:
             time.sleep(chance.uniform(0, length * 0.6))
@@ -128,8 +134,10 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = run(chosen.kills, seed=chosen.seed, videos=9, folder=Path(folder))
-    print(f"R5 kill -9 while indexing: {figures.kills} kills, {figures.resumed} indexes resumed to the end, {figures.lost} "
-          f"acknowledged videos lost, {figures.findings} torn, {figures.unequal} unequal to an unbroken index")
+    print(
+        f"R5 kill -9 while indexing: {figures.kills} kills, {figures.resumed} indexes resumed to the end, {figures.lost} "
+        f"acknowledged videos lost, {figures.findings} torn, {figures.unequal} unequal to an unbroken index"
+    )
     return 0 if figures.sound and figures.kills >= chosen.kills else 1
 
 

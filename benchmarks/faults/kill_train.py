@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.kill_train [--kills 50] [--seed 0]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -21,8 +22,13 @@ sys.path.insert(0, str(PROJECT))
 def train(folder: Path, *, lines: int | None, delay: float) -> bool:
     """Run the real training process; kill it `delay` seconds after so many steps. True where it came to its end."""
     folder.mkdir(exist_ok=True)
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.synthetic", str(folder)], cwd=PROJECT, text=True,
-                               stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.synthetic", str(folder)],
+        cwd=PROJECT,
+        text=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     seen = 0
     while lines is not None and seen < lines and process.stdout.readline():
         seen += 1

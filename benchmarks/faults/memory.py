@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.memory [--files 10000]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -49,19 +50,25 @@ def many(folder: Path, files: int) -> dict[str, float]:
     """Index `files` small files of content of their own; what grew in this process, and what was left."""
     first, library = coloured(folder / "first.mp4", [("red", 1.0)], SMALL).read_bytes(), folder / "library"
     library.mkdir()
-    for number in range(files):                       # a box that no reader heeds makes each file another content
+    for number in range(files):  # a box that no reader heeds makes each file another content
         (library / f"{number:05d}.mp4").write_bytes(first + b"\x00\x00\x00\x10free%08d" % number)
     with Store(folder / "data" / "index.db") as store, DecodeWorker() as decoder:
         stills, before, handles, done, wal = Stills(folder / "data" / "stills.db"), 0, 0, 0, 0
-        for step in index(store, [store.add_root(library)], encoder=ColourEncoder(), decoder=decoder, sampling=SAMPLING, stills=stills):
+        for step in index(
+            store, [store.add_root(library)], encoder=ColourEncoder(), decoder=decoder, sampling=SAMPLING, stills=stills
+        ):
             done = store.counts().indexed if step.stage != "done" else done
-            if not before and done >= min(200, files // 4):      # libraries are loaded, pools are full
+            if not before and done >= min(200, files // 4):  # libraries are loaded, pools are full
                 gc.collect()
                 before, handles = status("self", "VmRSS"), len(os.listdir("/proc/self/fd"))
             wal = max(wal, (folder / "data" / "index.db-wal").stat().st_size)
         gc.collect()
-        found = {"growth": status("self", "VmRSS") - before, "handles": len(os.listdir("/proc/self/fd")) - handles, "wal": wal / 1e6,
-                 "indexed": store.counts().indexed}
+        found = {
+            "growth": status("self", "VmRSS") - before,
+            "handles": len(os.listdir("/proc/self/fd")) - handles,
+            "wal": wal / 1e6,
+            "indexed": store.counts().indexed,
+        }
         stills.close()
     return {**found, "children": len(children())}
 
@@ -74,10 +81,20 @@ def main() -> int:
         peak, frames = peak_of_child(eight_k(Path(folder) / "8k.mp4"))
         print(f"8K 10-bit HEVC: the child held {peak} MB at most, {frames} frames came", flush=True)
         grown = many(Path(folder), chosen.files)
-    good = frames > 0 and peak <= WORKER_MB and grown["growth"] <= GROWTH_MB and grown["handles"] <= HANDLES and not grown["children"]
+    good = (
+        frames > 0
+        and peak <= WORKER_MB
+        and grown["growth"] <= GROWTH_MB
+        and grown["handles"] <= HANDLES
+        and not grown["children"]
+    )
     good = good and grown["wal"] <= WAL_MB and grown["indexed"] == chosen.files
-    return finish("R16", f"child {peak} MB on 8K 10-bit; over {grown['indexed']:.0f} files the parent grew {grown['growth']} MB and "
-                  f"{grown['handles']} handles, write-ahead log at most {grown['wal']:.1f} MB, {grown['children']} children left", good=good)
+    return finish(
+        "R16",
+        f"child {peak} MB on 8K 10-bit; over {grown['indexed']:.0f} files the parent grew {grown['growth']} MB and "
+        f"{grown['handles']} handles, write-ahead log at most {grown['wal']:.1f} MB, {grown['children']} children left",
+        good=good,
+    )
 
 
 if __name__ == "__main__":

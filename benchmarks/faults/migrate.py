@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.migrate [--kills 50]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,15 +20,23 @@ sys.path.insert(0, str(PROJECT))
 
 from explorer.store.schema import MIGRATIONS, Migration, migrate, version_of  # noqa: E402
 
-ROWS = 20_000          # enough that a step takes long enough to be killed inside
+ROWS = 20_000  # enough that a step takes long enough to be killed inside
 
 # the real steps, then two made ones: the mechanism is what is tried, whatever the newest release holds
-STEPS = (*MIGRATIONS,
-         Migration(len(MIGRATIONS) + 1, ("ALTER TABLE searches ADD COLUMN length INTEGER",
-                                         "UPDATE searches SET length = length(text)",
-                                         "CREATE INDEX by_text ON searches (text)")),
-         Migration(len(MIGRATIONS) + 2, ("CREATE TABLE copies AS SELECT * FROM searches",
-                                         "UPDATE copies SET text = upper(text)")))
+STEPS = (
+    *MIGRATIONS,
+    Migration(
+        len(MIGRATIONS) + 1,
+        (
+            "ALTER TABLE searches ADD COLUMN length INTEGER",
+            "UPDATE searches SET length = length(text)",
+            "CREATE INDEX by_text ON searches (text)",
+        ),
+    ),
+    Migration(
+        len(MIGRATIONS) + 2, ("CREATE TABLE copies AS SELECT * FROM searches", "UPDATE copies SET text = upper(text)")
+    ),
+)
 
 CHILD = """
 import sqlite3, sys
@@ -48,8 +57,8 @@ print("START", flush=True)
 schema.migrate(connection, path, steps=STEPS)
 print("END", flush=True)
 """
-PLACES = ("START", "BEGIN", "DONE")        # a kill comes a moment after the first or second of these
-LONGEST = 0.06                             # seconds of that moment; a step takes about as long
+PLACES = ("START", "BEGIN", "DONE")  # a kill comes a moment after the first or second of these
+LONGEST = 0.06  # seconds of that moment; a step takes about as long
 
 
 @dataclass
@@ -67,8 +76,12 @@ def make_old(path: Path, *, version: int, searches: int = 100) -> None:
     if version:
         migrate(connection, path, steps=STEPS[:version])
         connection.execute("BEGIN")
-        connection.executemany("INSERT INTO roots (path, added) VALUES (?, 0)", [(f"/v/{i}".encode(),) for i in range(50)])
-        connection.executemany("INSERT INTO searches (text, made) VALUES (?, 0)", [(f"red car {i}",) for i in range(searches)])
+        connection.executemany(
+            "INSERT INTO roots (path, added) VALUES (?, 0)", [(f"/v/{i}".encode(),) for i in range(50)]
+        )
+        connection.executemany(
+            "INSERT INTO searches (text, made) VALUES (?, 0)", [(f"red car {i}",) for i in range(searches)]
+        )
         connection.execute("COMMIT")
     connection.close()
 
@@ -81,11 +94,18 @@ def whole(path: Path, *, searches: int) -> tuple[bool, int]:
         columns = {row[1] for row in connection.execute("PRAGMA table_info(searches)")}
         tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master")}
         added = version - len(MIGRATIONS)
-        ok = ok and ("length" in columns) == ("by_text" in tables) == (added >= 1) and ("copies" in tables) == (added >= 2)
-        for table in ("searches", "copies")[:1 + (added >= 2)]:
+        ok = (
+            ok
+            and ("length" in columns) == ("by_text" in tables) == (added >= 1)
+            and ("copies" in tables) == (added >= 2)
+        )
+        for table in ("searches", "copies")[: 1 + (added >= 2)]:
             ok = ok and connection.execute(f"SELECT count(*) FROM {table}").fetchone()[0] == searches
         if added >= 1:
-            ok = ok and connection.execute("SELECT count(*) FROM searches WHERE length != length(text)").fetchone()[0] == 0
+            ok = (
+                ok
+                and connection.execute("SELECT count(*) FROM searches WHERE length != length(text)").fetchone()[0] == 0
+            )
         return ok, version
     finally:
         connection.close()
@@ -128,7 +148,9 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         figures = run(chosen.kills, seed=chosen.seed, folder=Path(folder))
-    print(f"R25 kill -9 while migrating: {figures.kills} kills ({figures.inside} between two steps), {figures.torn} neither old nor new")
+    print(
+        f"R25 kill -9 while migrating: {figures.kills} kills ({figures.inside} between two steps), {figures.torn} neither old nor new"
+    )
     return 0 if figures.torn == 0 and figures.kills >= chosen.kills and figures.inside >= chosen.kills // 10 else 1
 
 

@@ -3,6 +3,7 @@
     python -m benchmarks.faults.mutations [--count 5000] [--seed 1]
 Prints the figure last; exits 1 where the parent saw anything but frames or a sentence, or a file overran its deadline.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -17,7 +18,7 @@ from benchmarks.faults.hostile import GOOD, WAYS, try_file
 from explorer.media.decode import DecodeWorker
 from tests.support.videos import Recipe, numbered
 
-GRACE = 25.0                       # seconds: the deadline of so short a file, and a little
+GRACE = 25.0  # seconds: the deadline of so short a file, and a little
 
 
 @dataclass
@@ -27,7 +28,7 @@ class Tally:
     tried: int = 0
     decoded: int = 0
     refused: int = 0
-    crashed: int = 0                  # of the refused: the child died and the parent said so
+    crashed: int = 0  # of the refused: the child died and the parent said so
     overrun: int = 0
     wrong: int = 0
 
@@ -43,8 +44,10 @@ def run(count: int, *, seed: int = 1) -> Tally:
     """Decode `count` mutations; the same seed makes the same files."""
     rng, tally = random.Random(seed), Tally()
     with tempfile.TemporaryDirectory() as folder, DecodeWorker() as worker:
-        originals = [numbered(Path(folder) / f"good_{codec}{suffix}", Recipe(codec=codec, suffix=suffix, frames=30, height=64))
-                     for codec, suffix in GOOD]
+        originals = [
+            numbered(Path(folder) / f"good_{codec}{suffix}", Recipe(codec=codec, suffix=suffix, frames=30, height=64))
+            for codec, suffix in GOOD
+        ]
         contents = [(path.suffix, path.read_bytes()) for path in originals]
         for number in range(count):
             suffix, data = contents[number % len(contents)]
@@ -76,8 +79,10 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     chosen = parser.parse_args()
     tally = run(chosen.count, seed=chosen.seed)
-    print(f"R2: {tally.tried} mutations (seed {chosen.seed}): {tally.decoded} decoded in part, {tally.refused} refused, {tally.crashed} children "
-          f"crashed, the parent lived, {tally.overrun} overruns, {tally.wrong} wrong")
+    print(
+        f"R2: {tally.tried} mutations (seed {chosen.seed}): {tally.decoded} decoded in part, {tally.refused} refused, {tally.crashed} children "
+        f"crashed, the parent lived, {tally.overrun} overruns, {tally.wrong} wrong"
+    )
     return 0 if tally.tried == chosen.count and not tally.overrun and not tally.wrong else 1
 
 

@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.names. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import csv
@@ -38,7 +39,7 @@ def make_files(folder: Path) -> list[str]:
 def shown_safely(text: str) -> bool:
     """Nothing of a name acts on a page: no tag, no quote, no control or direction character."""
     safe = present.safe(text)
-    return not set('<>"\'') & set(safe) and safe.isprintable() | (present.visible(text) == text)
+    return not set("<>\"'") & set(safe) and safe.isprintable() | (present.visible(text) == text)
 
 
 def faults_of(app: Explorer, path: str, hits: dict[str, Hit]) -> list[str]:
@@ -50,10 +51,14 @@ def faults_of(app: Explorer, path: str, hits: dict[str, Hit]) -> list[str]:
     wrong = [] if path in hits else [f"{name!r}: not found"]
     wrong += [] if shown_safely(path) and shown_safely(name) else [f"{name!r}: shown as {present.safe(name)!r}"]
     wrong += [] if app.still(video.public_id, 0) else [f"{name!r}: no picture"]
-    answer = lambda: app.request_playable(video.public_id) or {}                              # noqa: E731
+    answer = lambda: app.request_playable(video.public_id) or {}  # noqa: E731
     until(lambda: answer().get("state") != "making", 60)
     played = answer()
-    wrong += [] if played.get("state") == "ready" and os.path.getsize(played["path"]) else [f"{name!r}: not played: {played}"]
+    wrong += (
+        []
+        if played.get("state") == "ready" and os.path.getsize(played["path"])
+        else [f"{name!r}: not played: {played}"]
+    )
     return wrong
 
 
@@ -68,7 +73,11 @@ def exported(app: Explorer, count: int) -> list[str]:
     listed = [line for line in tables["m3u"].read_text("utf-8").splitlines() if line and not line.startswith("#")]
     counts = {"jsonl": len(lines), "csv": len(cells) - 1, "m3u": len(listed), "hits": len(result.hits)}
     wrong = [f"{form}: {number} of {len(result.hits)}" for form, number in counts.items() if number != len(result.hits)]
-    wrong += ["csv: a cell begins like a formula"] if any(cell[:1] in ("=", "+", "-", "@") and not _number(cell) for row in cells for cell in row) else []
+    wrong += (
+        ["csv: a cell begins like a formula"]
+        if any(cell[:1] in ("=", "+", "-", "@") and not _number(cell) for row in cells for cell in row)
+        else []
+    )
     return wrong + ([] if clips else ["fcpxml: no asset"])
 
 
@@ -94,7 +103,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         files, wrong = run(Path(folder))
     print(*(line.encode("utf-8", "backslashreplace").decode() for line in wrong), sep="\n")
-    return finish("R21", f"{files} odd names indexed, found, shown, played and exported: {len(wrong)} things wrong", good=files >= 40 and not wrong)
+    return finish(
+        "R21",
+        f"{files} odd names indexed, found, shown, played and exported: {len(wrong)} things wrong",
+        good=files >= 40 and not wrong,
+    )
 
 
 if __name__ == "__main__":

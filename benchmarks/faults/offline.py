@@ -4,6 +4,7 @@ Run: python -m benchmarks.faults.offline [--suite none|part|all]. The work runs 
 which the tests of page and browser need; without the right to make one the goal is skipped. `part`, the default, is the tests that
 run the app, its page, its models or a child: whatever could reach for a network. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -22,10 +23,23 @@ from tests.support.videos import Recipe, coloured
 
 LINK = re.compile(r"http://(127\.0\.0\.1):(\d+)(/\?token=\S+)")
 OPENS_WITHIN = 240.0
-SUITES = {"none": (), "all": ("tests",),
-          "part": ("tests/cli", "tests/service", "tests/test_browser.py", "tests/web", "tests/search",
-                   "tests/model/towers/test_tower.py", "tests/model/towers/test_minilm.py", "tests/model/test_encoder.py", "tests/model/test_checkpoint.py",
-                   "tests/media/test_proxies.py", "tests/media/test_samples.py")}
+SUITES = {
+    "none": (),
+    "all": ("tests",),
+    "part": (
+        "tests/cli",
+        "tests/service",
+        "tests/test_browser.py",
+        "tests/web",
+        "tests/search",
+        "tests/model/towers/test_tower.py",
+        "tests/model/towers/test_minilm.py",
+        "tests/model/test_encoder.py",
+        "tests/model/test_checkpoint.py",
+        "tests/media/test_proxies.py",
+        "tests/media/test_samples.py",
+    ),
+}
 HOSTS = ("1.1.1.1", "2606:4700:4700::1111")
 
 
@@ -41,13 +55,20 @@ def reachable() -> bool:
 
 
 def command(*arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-m", "explorer", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=600)
+    return subprocess.run(
+        [sys.executable, "-m", "explorer", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=600
+    )
 
 
 def page(data: Path) -> str:
     """What is wrong with the page that the app opens on loopback; '' where it comes, with its cookie and its settings."""
-    process = subprocess.Popen([sys.executable, "-u", "app.py", "--data-dir", str(data), "--no-browser", "--port", "7950"], cwd=PROJECT,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "app.py", "--data-dir", str(data), "--no-browser", "--port", "7950"],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         assert process.stdout is not None
         found = next((match for line in process.stdout if (match := LINK.search(line))), None)
@@ -81,7 +102,9 @@ def ask(port: int, target: str, **headers: str) -> tuple[int, dict[str, str], by
 def tests(suite: str) -> tuple[str, bool]:
     """(pytest's last line, whether all passed) of tests named in SUITES; nothing is skipped for want of a browser that is there."""
     command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "--tb=short", *SUITES[suite]]
-    done = subprocess.run(command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace")
+    done = subprocess.run(
+        command, cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    )
     lines = done.stdout.strip().splitlines() or ["pytest said nothing"]
     if done.returncode:
         print(*lines[-60:], sep="\n")
@@ -106,7 +129,9 @@ def run(folder: Path) -> list[str]:
     wrong += [] if len(hits) >= 3 else [f"search: {done.returncode}, {len(hits)} hits, {done.stderr[-300:]}"]
     for name in ("check", "models"):
         done = command(name, "--data-dir", str(data), "--json")
-        wrong += [] if done.returncode == 0 else [f"{name}: {done.returncode}, {done.stdout[-200:]}{done.stderr[-200:]}"]
+        wrong += (
+            [] if done.returncode == 0 else [f"{name}: {done.returncode}, {done.stdout[-200:]}{done.stderr[-200:]}"]
+        )
     problem = page(data)
     wrong += [problem] if problem else []
     return wrong
@@ -120,9 +145,15 @@ def main() -> int:
     if chosen.inside:
         wrong = run(chosen.inside)
         print(*wrong, sep="\n")
-        said, passed = tests(chosen.suite) if SUITES[chosen.suite] and not wrong else ("not run", chosen.suite == "none")
-        return finish("R23", f"index, search, check, models and the page with no network: {len(wrong)} things wrong; "
-                      f"tests there ({chosen.suite}): {said}", good=not wrong and passed)
+        said, passed = (
+            tests(chosen.suite) if SUITES[chosen.suite] and not wrong else ("not run", chosen.suite == "none")
+        )
+        return finish(
+            "R23",
+            f"index, search, check, models and the page with no network: {len(wrong)} things wrong; "
+            f"tests there ({chosen.suite}): {said}",
+            good=not wrong and passed,
+        )
     with tempfile.TemporaryDirectory() as folder:
         code = in_namespace("-n", "benchmarks.faults.offline", "--inside", folder, "--suite", chosen.suite)
     return skip("R23", "this machine lets nobody take the network away (unshare -n)") if code is None else code

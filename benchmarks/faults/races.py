@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.races [--races 1000]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -31,8 +32,17 @@ while sys.stdin.readline():
 
 def run(folder: Path, races: int) -> list[int]:
     """How many won each race."""
-    players = [subprocess.Popen([sys.executable, "-c", PLAYER, str(folder)], cwd=PROJECT, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(PLAYERS)]
+    players = [
+        subprocess.Popen(
+            [sys.executable, "-c", PLAYER, str(folder)],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for _ in range(PLAYERS)
+    ]
     try:
         _answers(players)
         winners = []
@@ -65,8 +75,12 @@ def main() -> int:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         winners = run(Path(folder), chosen.races)
-    return finish("R20", f"{len(winners)} races of {PLAYERS} processes: one writer in {winners.count(1)}, two or more in {sum(w > 1 for w in winners)}, "
-                  f"none in {winners.count(0)}", good=winners.count(1) == chosen.races)
+    return finish(
+        "R20",
+        f"{len(winners)} races of {PLAYERS} processes: one writer in {winners.count(1)}, two or more in {sum(w > 1 for w in winners)}, "
+        f"none in {winners.count(0)}",
+        good=winners.count(1) == chosen.races,
+    )
 
 
 if __name__ == "__main__":

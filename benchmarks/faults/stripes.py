@@ -3,6 +3,7 @@
     python -m benchmarks.faults.stripes [--short] [--decoder pyav|decord|both]
 Prints the share within one frame last; exits 1 below 100 % or below 1,000 samples.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -19,13 +20,27 @@ from explorer.records import Frames, FrameSize
 from tests.support.videos import Recipe, numbered, read_stripes
 
 SIZE = FrameSize(64, 256)
-SAMPLES = 24                       # sampled frames a file; 6 more are asked for singly
-ROUNDING = 0.1                     # frames: clocks of a millisecond at 60 frames a second
+SAMPLES = 24  # sampled frames a file; 6 more are asked for singly
+ROUNDING = 0.1  # frames: clocks of a millisecond at 60 frames a second
 NTSC = Fraction(30000, 1001)
-_PAIRS = {"libx264": ".mp4 .mov .mkv .avi .ts .mpg .wmv .flv .3gp", "libx265": ".mp4 .mov .mkv .ts", "libvpx": ".webm .mkv .ogv",
-          "libvpx-vp9": ".webm .mp4 .mkv .avi", "libsvtav1": ".mp4 .mkv .webm", "mpeg4": ".mp4 .avi .mkv .ts .3gp",
-          "mpeg2video": ".mpg .ts .mkv .mp4 .avi", "mpeg1video": ".mpg .avi", "mjpeg": ".avi .mov .mkv", "prores_ks": ".mov .mkv",
-          "wmv2": ".wmv .avi", "wmv1": ".wmv", "msmpeg4": ".avi .wmv", "flv": ".flv", "gif": ".gif", "ffv1": ".mkv .avi"}
+_PAIRS = {
+    "libx264": ".mp4 .mov .mkv .avi .ts .mpg .wmv .flv .3gp",
+    "libx265": ".mp4 .mov .mkv .ts",
+    "libvpx": ".webm .mkv .ogv",
+    "libvpx-vp9": ".webm .mp4 .mkv .avi",
+    "libsvtav1": ".mp4 .mkv .webm",
+    "mpeg4": ".mp4 .avi .mkv .ts .3gp",
+    "mpeg2video": ".mpg .ts .mkv .mp4 .avi",
+    "mpeg1video": ".mpg .avi",
+    "mjpeg": ".avi .mov .mkv",
+    "prores_ks": ".mov .mkv",
+    "wmv2": ".wmv .avi",
+    "wmv1": ".wmv",
+    "msmpeg4": ".avi .wmv",
+    "flv": ".flv",
+    "gif": ".gif",
+    "ffv1": ".mkv .avi",
+}
 _FORMATS = {"mjpeg": "yuvj420p", "prores_ks": "yuv422p10le", "gif": "rgb8"}
 _RATES = (25, 30, NTSC, 24, 50, 60, 15, 10)
 
@@ -36,13 +51,27 @@ def recipes() -> list[Recipe]:
     for codec, suffixes in _PAIRS.items():
         for suffix in suffixes.split():
             rate = 25 if suffix in (".mpg", ".gif") or codec.startswith("mpeg1") else _RATES[len(made) % len(_RATES)]
-            made.append(Recipe(codec=codec, suffix=suffix, fps=rate, frames=72, gop=12 if codec in ("libvpx", "flv") else 24,
-                               pixel_format=_FORMATS.get(codec, "yuv420p"), height=64))
+            made.append(
+                Recipe(
+                    codec=codec,
+                    suffix=suffix,
+                    fps=rate,
+                    frames=72,
+                    gop=12 if codec in ("libvpx", "flv") else 24,
+                    pixel_format=_FORMATS.get(codec, "yuv420p"),
+                    height=64,
+                )
+            )
     plain = {"frames": 96, "height": 64}
     for suffix in (".mp4", ".mkv", ".ts", ".avi"):
         made.append(Recipe(suffix=suffix, b_frames=3, gop=48, **plain))
-    made += [Recipe(suffix=".mp4", fps=240, **plain), Recipe(suffix=".mkv", fps=1, frames=24, height=64), Recipe(suffix=".ts", start=5.0, **plain),
-             Recipe(suffix=".mkv", start=2.0, **plain), Recipe(codec="libx265", suffix=".mp4", b_frames=2, gop=200, **plain)]
+    made += [
+        Recipe(suffix=".mp4", fps=240, **plain),
+        Recipe(suffix=".mkv", fps=1, frames=24, height=64),
+        Recipe(suffix=".ts", start=5.0, **plain),
+        Recipe(suffix=".mkv", start=2.0, **plain),
+        Recipe(codec="libx265", suffix=".mp4", b_frames=2, gop=200, **plain),
+    ]
     return made
 
 
@@ -61,7 +90,11 @@ def judge(found: Frames, targets: np.ndarray, recipe: Recipe, *, shift: float) -
     numbers = np.array([read_stripes(picture) for picture in found.pixels])
     if not -ROUNDING <= shift * rate <= 1 + ROUNDING + recipe.start * rate:
         return [False] * (len(targets) + len(numbers))
-    shown = [bool((np.abs(numbers + 0.5 - (target - shift) * rate) <= 1 + ROUNDING).any()) for target in targets if target >= shift]
+    shown = [
+        bool((np.abs(numbers + 0.5 - (target - shift) * rate) <= 1 + ROUNDING).any())
+        for target in targets
+        if target >= shift
+    ]
     timed = (np.abs((found.times - shift) * rate - numbers) <= 1 + ROUNDING) & (numbers >= 0)
     return shown + [bool(x) for x in timed]
 
@@ -77,7 +110,9 @@ def try_recipe(worker: DecodeWorker, recipe: Recipe, folder: Path) -> tuple[list
     length = recipe.frames / float(recipe.fps)
     inside = (np.random.default_rng(0).permutation(SAMPLES)[:6] + 0.5) * length / SAMPLES
     end = clip.info.duration
-    verdicts = judge(whole, np.clip((np.arange(sampling.frames) + 0.5) * end / sampling.frames, 0, None), recipe, shift=shift)
+    verdicts = judge(
+        whole, np.clip((np.arange(sampling.frames) + 0.5) * end / sampling.frames, 0, None), recipe, shift=shift
+    )
     verdicts += judge(worker.frames_at(str(path), inside, size=SIZE), np.sort(inside), recipe, shift=shift)
     path.unlink()
     return verdicts, clip.decoder
@@ -91,12 +126,14 @@ def run(decoder: str, *, short: bool = False) -> tuple[int, int, int, list[str]]
         for recipe in chosen:
             try:
                 verdicts, used = try_recipe(worker, recipe, Path(folder))
-            except Exception as error:                    # a recipe that fails as a whole is told, not skipped
+            except Exception as error:  # a recipe that fails as a whole is told, not skipped
                 verdicts, used = [False] * SAMPLES, f"{type(error).__name__}: {error}"
             itself += used == decoder
             right, total = right + sum(verdicts), total + len(verdicts)
             if not all(verdicts):
-                wrong.append(f"{recipe.codec} {recipe.suffix} {float(recipe.fps):g} fps by {used}: {sum(verdicts)} of {len(verdicts)}")
+                wrong.append(
+                    f"{recipe.codec} {recipe.suffix} {float(recipe.fps):g} fps by {used}: {sum(verdicts)} of {len(verdicts)}"
+                )
     return right, total, itself, wrong
 
 
@@ -110,7 +147,9 @@ def main() -> int:
         right, total, itself, wrong = run(decoder, short=chosen.short)
         for line in wrong:
             print(line)
-        print(f"R3 {decoder}: {right} of {total} checks within one frame ({100 * right / total:.2f} %), {itself} files by {decoder} itself")
+        print(
+            f"R3 {decoder}: {right} of {total} checks within one frame ({100 * right / total:.2f} %), {itself} files by {decoder} itself"
+        )
         good &= right == total and (chosen.short or total >= 1000)
     return 0 if good else 1
 

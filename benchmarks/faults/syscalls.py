@@ -3,6 +3,7 @@
 Run: python -m benchmarks.faults.syscalls [--at-most 12]. strace makes the system call fail for files of the data folder alone;
 without strace the goal is skipped. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -23,10 +24,31 @@ from explorer.store.check import check
 from explorer.store.store import Store
 from tests.support.indexing import run_index
 
-CALLS = {"fsync": "EIO", "fdatasync": "EIO", "pwrite64": "EIO", "write": "ENOSPC", "rename": "EIO", "openat": "EMFILE", "ftruncate": "EIO"}
-REPLACED = ("vectors.faiss", "vectors.ids", "vectors.json", "desk.json")           # each by a temporary file, which USE gives a known name
-FILES = ("index.db", "index.db-wal", "index.db-shm", "stills.db", "stills.db-wal", "captions.jsonl", *REPLACED,
-         *(f".{name}.00000000.tmp" for name in REPLACED))
+CALLS = {
+    "fsync": "EIO",
+    "fdatasync": "EIO",
+    "pwrite64": "EIO",
+    "write": "ENOSPC",
+    "rename": "EIO",
+    "openat": "EMFILE",
+    "ftruncate": "EIO",
+}
+REPLACED = (
+    "vectors.faiss",
+    "vectors.ids",
+    "vectors.json",
+    "desk.json",
+)  # each by a temporary file, which USE gives a known name
+FILES = (
+    "index.db",
+    "index.db-wal",
+    "index.db-shm",
+    "stills.db",
+    "stills.db-wal",
+    "captions.jsonl",
+    *REPLACED,
+    *(f".{name}.00000000.tmp" for name in REPLACED),
+)
 
 # Indexes, searches, remembers and teaches; each sentence it is told is printed, anything else is a traceback.
 USE = """
@@ -86,8 +108,25 @@ def strace(data: Path, library: Path, log: Path, *inject: str) -> subprocess.Com
     """One use in a process of its own, its system calls on files of the data folder watched, or made to fail."""
     names = [str(data / name) for name in FILES]
     paths = [word for name in names for word in ("-P", name)]
-    command = ["strace", "-f", "-qq", "-o", str(log), "-e", f"trace={','.join(CALLS)}", *paths, *inject, sys.executable, "-c", USE, str(data), str(library)]
-    return subprocess.run(command, cwd=PROJECT, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    command = [
+        "strace",
+        "-f",
+        "-qq",
+        "-o",
+        str(log),
+        "-e",
+        f"trace={','.join(CALLS)}",
+        *paths,
+        *inject,
+        sys.executable,
+        "-c",
+        USE,
+        str(data),
+        str(library),
+    ]
+    return subprocess.run(
+        command, cwd=PROJECT, capture_output=True, text=True, timeout=120, env={**os.environ, "OMP_NUM_THREADS": "1"}
+    )
 
 
 def count_calls(log: Path) -> collections.Counter[str]:
@@ -114,7 +153,9 @@ def try_failure(call: str, number: int, folder: Path, whole: dict[str, list[tupl
         with Store(data / "index.db") as store:
             figures.wrong += [f"{name}: {one.message}" for one in check(store)]
             run_index(store, library)
-            figures.wrong += [] if rows(store) == whole and not check(store) else [f"{name}: the index differs afterwards"]
+            figures.wrong += (
+                [] if rows(store) == whole and not check(store) else [f"{name}: the index differs afterwards"]
+            )
     except ExplorerError as error:
         figures.wrong.append(f"{name}: the store is harmed: {error}")
 
@@ -144,8 +185,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         figures = run(Path(folder), at_most=chosen.at_most)
     print(*figures.wrong, sep="\n")
-    return finish("R7", f"{figures.tried} failing system calls of {len(CALLS)} kinds: {figures.told} told in a sentence, the others had no effect; "
-                  f"{len(figures.wrong)} things wrong", good=figures.tried > 0 and not figures.wrong)
+    return finish(
+        "R7",
+        f"{figures.tried} failing system calls of {len(CALLS)} kinds: {figures.told} told in a sentence, the others had no effect; "
+        f"{len(figures.wrong)} things wrong",
+        good=figures.tried > 0 and not figures.wrong,
+    )
 
 
 if __name__ == "__main__":

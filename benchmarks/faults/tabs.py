@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.tabs [--tabs 8] [--searches 200]. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -31,10 +32,10 @@ class Tab(threading.Thread):
     def run(self) -> None:
         asked = itertools.islice(itertools.cycle(COLOURS), self.number, self.number + self.searches)
         for place, colour in enumerate(asked):
-            text = f"{colour} {self.number} {place % 20}"          # words that mean nothing make each question its own
+            text = f"{colour} {self.number} {place % 20}"  # words that mean nothing make each question its own
             try:
                 self.look(text, colour)
-            except Exception as error:                             # whatever it is, it is what the goal forbids
+            except Exception as error:  # whatever it is, it is what the goal forbids
                 self.wrong.append(f"{text}: {type(error).__name__}: {error}")
             self.done += 1
 
@@ -43,7 +44,9 @@ class Tab(threading.Thread):
         if result.query.text != text:
             self.wrong.append(f"asked {text}, answered {result.query.text}")
         if not result.hits or result.hits[0].scores.video_sentence < 0.5:
-            self.wrong.append(f"{text}: {len(result.hits)} hits, the best {result.hits[0].scores.video_sentence if result.hits else 0:.2f}")
+            self.wrong.append(
+                f"{text}: {len(result.hits)} hits, the best {result.hits[0].scores.video_sentence if result.hits else 0:.2f}"
+            )
         elif self.done % 20 == 0:
             why = self.app.explain(text, result.hits[0].public_id, result.hits[0].start)
             if colour not in why.words:
@@ -70,7 +73,9 @@ def keep_indexing(app: Explorer, library: Path, visitors: list[Tab]) -> int:
     """Add files and index them for as long as someone searches; how many."""
     added = 0
     while any(visitor.is_alive() for visitor in visitors):
-        three_colours(library / f"more{added:03d}.mp4", order=COLOURS[added % 3:] + COLOURS[:added % 3], seconds=2 + added % 5)
+        three_colours(
+            library / f"more{added:03d}.mp4", order=COLOURS[added % 3 :] + COLOURS[: added % 3], seconds=2 + added % 5
+        )
         added += 1
         stands_still(app, app.start_index())
     return added
@@ -84,8 +89,11 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         made, wrong, took, added = run(Path(folder), tabs=chosen.tabs, searches=chosen.searches)
     print(*wrong[:20], sep="\n")
-    return finish("R18", f"{chosen.tabs} tabs, {made} searches in {took:.0f} s while {added} videos were indexed: {len(wrong)} errors or mixed answers",
-                  good=not wrong and made == chosen.tabs * chosen.searches and added > 0)
+    return finish(
+        "R18",
+        f"{chosen.tabs} tabs, {made} searches in {took:.0f} s while {added} videos were indexed: {len(wrong)} errors or mixed answers",
+        good=not wrong and made == chosen.tabs * chosen.searches and added > 0,
+    )
 
 
 if __name__ == "__main__":

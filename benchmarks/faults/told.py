@@ -3,6 +3,7 @@
 Run: python -m benchmarks.faults.told. Indexes the hostile folder through the whole app, then breaks caches, models, settings and
 folders one by one. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import os
@@ -33,7 +34,11 @@ def hostile_library(folder: Path) -> tuple[int, list[str]]:
         told = {failure.path: failure.reason for failure in app.failures()}
         in_job = {failure.path: failure.reason for failure in job.progress.failures}
         wrong += [f"no sentence: {reason!r}" for reason in {*told.values(), *in_job.values()} if not a_sentence(reason)]
-        good = [path for path, must in files if must and (app.store.by_path(path) is None or app.store.by_path(path).state != "indexed")]   # type: ignore[union-attr]
+        good = [
+            path
+            for path, must in files
+            if must and (app.store.by_path(path) is None or app.store.by_path(path).state != "indexed")
+        ]  # type: ignore[union-attr]
         wrong += [f"a good file is not indexed: {path}" for path in good]
         return len(told), wrong + counts(app) + _same(told, in_job, app)
 
@@ -43,7 +48,8 @@ def _same(told: dict[str, str], in_job: dict[str, str], app: Explorer) -> list[s
     failed = {video.path for video in app.store.videos(state="failed")}
     missing = failed - set(in_job)
     return [f"the job does not tell of {os.path.basename(path)!r}" for path in sorted(missing)] + (
-        [] if failed <= set(told) else ["the library's list lacks some"])
+        [] if failed <= set(told) else ["the library's list lacks some"]
+    )
 
 
 def counts(app: Explorer) -> list[str]:
@@ -51,12 +57,25 @@ def counts(app: Explorer) -> list[str]:
     states = Counter(video.state for video in app.store.videos())
     with app.store.database.read() as connection:
         windows = connection.execute("SELECT count(*) FROM windows").fetchone()[0]
-    held = {"videos": states["indexed"] + states["damaged"], "failed": states["failed"], "missing": states["missing"], "new": states["new"],
-            "damaged": states["damaged"], "windows": windows, "folders": len(app.folders())}
+    held = {
+        "videos": states["indexed"] + states["damaged"],
+        "failed": states["failed"],
+        "missing": states["missing"],
+        "new": states["new"],
+        "damaged": states["damaged"],
+        "windows": windows,
+        "folders": len(app.folders()),
+    }
     shown = app.status()
-    wrong = [f"{name}: the page says {shown[name]}, the database {number}" for name, number in held.items() if shown[name] != number]
+    wrong = [
+        f"{name}: the page says {shown[name]}, the database {number}"
+        for name, number in held.items()
+        if shown[name] != number
+    ]
     failed = sum(folder["failed"] for folder in app.folders())
-    return wrong + ([] if failed == states["failed"] else [f"folders say {failed} failed, the database {states['failed']}"])
+    return wrong + (
+        [] if failed == states["failed"] else [f"folders say {failed} failed, the database {states['failed']}"]
+    )
 
 
 def gone_folder(folder: Path) -> str:
@@ -119,14 +138,26 @@ def raised(action: str, folder: Path) -> str:
     return ""
 
 
-RAISED = ("damaged database", "damaged settings", "search before indexing", "second writer", "folder not there", "own folder")
+RAISED = (
+    "damaged database",
+    "damaged settings",
+    "search before indexing",
+    "second writer",
+    "folder not there",
+    "own folder",
+)
 
 
 def others(folder: Path) -> dict[str, str]:
     """failure -> what the person reads."""
     told = {action: raised(action, folder) for action in RAISED}
-    return {**told, "folder gone": gone_folder(folder), "broken model": broken_model(folder), "broken desk": broken_desk(folder),
-            "nothing taught": nothing_taught(folder)}
+    return {
+        **told,
+        "folder gone": gone_folder(folder),
+        "broken model": broken_model(folder),
+        "broken desk": broken_desk(folder),
+        "nothing taught": nothing_taught(folder),
+    }
 
 
 def main() -> int:
@@ -137,8 +168,11 @@ def main() -> int:
         print(f"{name}: {sentence}")
         wrong += [] if a_sentence(sentence) else [f"{name}: no sentence: {sentence!r}"]
     print(*(line.encode("utf-8", "backslashreplace").decode() for line in wrong), sep="\n")
-    return finish("R27", f"{number} files and {len(told)} other failures told in one sentence each, {len(wrong)} not or counted wrongly",
-                  good=not wrong and number >= 60)
+    return finish(
+        "R27",
+        f"{number} files and {len(told)} other failures told in one sentence each, {len(wrong)} not or counted wrongly",
+        good=not wrong and number >= 60,
+    )
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 Run: python -m benchmarks.faults.unsafe. The last line is the figure; exit 1 if it falls short.
 """
+
 from __future__ import annotations
 
 import ast
@@ -26,8 +27,14 @@ LIMIT = 1.0
 # what reads or writes pickles, or runs text
 FORBIDDEN = {"pickle", "cPickle", "dill", "joblib", "shelve", "marshal", "cloudpickle"}
 CALLS: dict[str, tuple[str, str] | None] = {
-    "torch.load": ("weights_only", "True"), "np.load": ("allow_pickle", "False"), "numpy.load": ("allow_pickle", "False"),
-    "torch.save": None, "eval": None, "exec": None, "yaml.load": None}
+    "torch.load": ("weights_only", "True"),
+    "np.load": ("allow_pickle", "False"),
+    "numpy.load": ("allow_pickle", "False"),
+    "torch.save": None,
+    "eval": None,
+    "exec": None,
+    "yaml.load": None,
+}
 
 
 class Bomb:
@@ -55,11 +62,14 @@ def bombs(mark: Path) -> dict[str, bytes]:
 def vouched(folder: Path, data: bytes) -> None:
     """A checkpoint folder whose manifest vouches for these bytes: only their form can give them away."""
     from explorer.model.tensor_files import BLANK
+
     folder.mkdir(parents=True)
     digest = hashlib.sha256(data).hexdigest()
     (folder / "weights.safetensors").write_bytes(data)
     entry = {"weights.safetensors": {"file": "weights.safetensors", "sha256": digest, "bytes": len(data)}}
-    text = json.dumps({"sha256": BLANK, "files": entry, "name": folder.name, "tower": "t", "config": {"dim": 8, "heads": 2}}, indent=1)
+    text = json.dumps(
+        {"sha256": BLANK, "files": entry, "name": folder.name, "tower": "t", "config": {"dim": 8, "heads": 2}}, indent=1
+    )
     (folder / "model.json").write_text(text.replace(BLANK, hashlib.sha256(text.encode()).hexdigest(), 1))
 
 
@@ -73,10 +83,23 @@ def readers(folder: Path, data: bytes) -> Iterator[tuple[str, Callable[[], objec
     from explorer.training.captions import read_captions
     from explorer.training.state import load_state
     from explorer.training.texts import load_table
+
     vouched(folder / "checkpoint", data)
     (folder / "manifest").mkdir()
-    for name in ("settings.json", "desk.json", "index.db", "stills.db", "film.mp4", "captions.jsonl", "captions.csv", "bank.npz", "tower.pt",
-                 "tower.safetensors", "manifest/model.json", "manifest/weights.safetensors"):
+    for name in (
+        "settings.json",
+        "desk.json",
+        "index.db",
+        "stills.db",
+        "film.mp4",
+        "captions.jsonl",
+        "captions.csv",
+        "bank.npz",
+        "tower.pt",
+        "tower.safetensors",
+        "manifest/model.json",
+        "manifest/weights.safetensors",
+    ):
         (folder / name).write_bytes(data)
     (folder / "states").mkdir()
     (folder / "states" / "state-00000001.json").write_bytes(data)
@@ -92,7 +115,10 @@ def readers(folder: Path, data: bytes) -> Iterator[tuple[str, Callable[[], objec
     yield "kept text features", lambda: load_table(folder / "bank.npz")
     yield "a saved training", lambda: load_state(folder / "states", run={})
     for suffix in ("pt", "safetensors"):
-        yield f"tower.{suffix}", lambda s=suffix: clip.load(f"ViT-B-32@{folder / f'tower.{s}'}", device="cpu", folder=folder)   # type: ignore[misc]
+        yield (
+            f"tower.{suffix}",
+            lambda s=suffix: clip.load(f"ViT-B-32@{folder / f'tower.{s}'}", device="cpu", folder=folder),
+        )  # type: ignore[misc]
 
 
 def try_reader(name: str, read: Callable[[], object]) -> tuple[str, float]:
@@ -114,6 +140,7 @@ def run(folder: Path) -> tuple[int, int, float, list[str]]:
     from explorer.model import checkpoint  # noqa: F401
     from explorer.model.towers import clip  # noqa: F401
     from explorer.training import state, texts  # noqa: F401
+
     mark, longest, wrong, tried = folder / "it-ran", 0.0, [], 0
     for kind, data in bombs(mark).items():
         for name, read in readers(folder / kind, data):
@@ -128,8 +155,13 @@ def walk(*folders: Path) -> list[str]:
     found = []
     for path in sorted(path for folder in folders for path in folder.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else \
-                [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
             if FORBIDDEN & {name.split(".")[0] for name in names} or isinstance(node, ast.Call) and _forbidden(node):
                 found.append(f"{path.name}:{node.lineno}")
     return found
@@ -146,8 +178,12 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         tried, ran, longest, wrong = run(Path(folder))
     print(*wrong, *(f"pickling in {place}" for place in code), sep="\n")
-    return finish("R24", f"{tried} files that would run a command: {ran} ran, refused within {longest:.2f} s, {len(wrong)} without a sentence, "
-                  f"{len(code)} places in the code that unpickle", good=not ran and longest <= LIMIT and not wrong and not code)
+    return finish(
+        "R24",
+        f"{tried} files that would run a command: {ran} ran, refused within {longest:.2f} s, {len(wrong)} without a sentence, "
+        f"{len(code)} places in the code that unpickle",
+        good=not ran and longest <= LIMIT and not wrong and not code,
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,5 @@
 """What each command of the command line does: arguments in, lines or JSON out."""
+
 from __future__ import annotations
 
 import argparse
@@ -15,8 +16,12 @@ from explorer.records import ExplorerError, Progress, SearchResult
 
 def settings_of(chosen: argparse.Namespace, *, corner: str = "") -> Settings:
     """Settings from arguments; `corner` is a folder of the default data folder for work that is not the library's."""
-    settings = Settings.load(data_dir=chosen.data_dir, checkpoint=getattr(chosen, "checkpoint", None),
-                             device=getattr(chosen, "device", None), decoder=getattr(chosen, "decoder", None))
+    settings = Settings.load(
+        data_dir=chosen.data_dir,
+        checkpoint=getattr(chosen, "checkpoint", None),
+        device=getattr(chosen, "device", None),
+        decoder=getattr(chosen, "decoder", None),
+    )
     return replace(settings, data_dir=settings.data_dir / corner) if corner and chosen.data_dir is None else settings
 
 
@@ -30,7 +35,10 @@ def say(value: Any, *, as_json: bool, text: str = "") -> None:
 def show(step: Progress, *, as_json: bool) -> None:
     """One line of progress on stderr, failures as they come."""
     if as_json:
-        say({"stage": step.stage, "done": round(step.done, 2), "total": round(step.total, 2), "current": step.current}, as_json=True)
+        say(
+            {"stage": step.stage, "done": round(step.done, 2), "total": round(step.total, 2), "current": step.current},
+            as_json=True,
+        )
         return
     for failure in step.failures:
         print(f"\r{failure.reason}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
@@ -54,6 +62,7 @@ def run(steps: Iterator[Progress], *, as_json: bool) -> dict[str, Any]:
 
 def index(chosen: argparse.Namespace) -> int:
     from explorer.service import Explorer
+
     with Explorer(settings_of(chosen)) as explorer:
         if chosen.tower:
             name = _tower(explorer, chosen.tower)
@@ -63,8 +72,10 @@ def index(chosen: argparse.Namespace) -> int:
         found = run(explorer.index_now(chosen.folders, retry=chosen.retry), as_json=chosen.json)
     summary = {name: found[name] for name in ("indexed", "unchanged", "failed", "seconds", "video_seconds")}
     summary["failed"] = [{"path": one["path"], "reason": one["reason"]} for one in found["failed"]]
-    text = (f"indexed {summary['indexed']}, unchanged {summary['unchanged']}, failed {len(summary['failed'])}: "
-            f"{summary['video_seconds']:.0f} s of video in {summary['seconds']:.1f} s")
+    text = (
+        f"indexed {summary['indexed']}, unchanged {summary['unchanged']}, failed {len(summary['failed'])}: "
+        f"{summary['video_seconds']:.0f} s of video in {summary['seconds']:.1f} s"
+    )
     say(summary, as_json=chosen.json, text=text)
     return 0
 
@@ -74,15 +85,20 @@ def _tower(explorer: Any, name: str) -> str:
     if name == "starter":
         return "starter"
     if not explorer.download_size(name)["cached"]:
-        raise ExplorerError(f"{name} takes {explorer.download_size(name)['size_mb']} MB and is not on this machine; "
-                            "agree to the download on the Models tab, or give a local file as ARCHITECTURE@FILE")
+        raise ExplorerError(
+            f"{name} takes {explorer.download_size(name)['size_mb']} MB and is not on this machine; "
+            "agree to the download on the Models tab, or give a local file as ARCHITECTURE@FILE"
+        )
     return run(explorer.shelf.add_tower(name), as_json=False)["checkpoint"]
 
 
 def search(chosen: argparse.Namespace) -> int:
     from explorer.service import Explorer
+
     with Explorer(settings_of(chosen), writer=False) as explorer:
-        result = explorer.search(chosen.text, k=chosen.k, weights=chosen.weights, model=chosen.checkpoint, remember=False)
+        result = explorer.search(
+            chosen.text, k=chosen.k, weights=chosen.weights, model=chosen.checkpoint, remember=False
+        )
     lines = [f"{hit.scores.total:.3f}  {hit.start:7.1f}-{hit.end:<7.1f}  {hit.path}" for hit in result.hits]
     say(result_json(result), as_json=chosen.json, text="\n".join([*lines, *([result.reason] if result.reason else [])]))
     return 0
@@ -90,18 +106,37 @@ def search(chosen: argparse.Namespace) -> int:
 
 def result_json(result: SearchResult) -> dict[str, Any]:
     """A search as scripts read it."""
-    hits = [{"path": hit.path, "start": hit.start, "end": hit.end, "scores": asdict(hit.scores), "agreement": hit.agreement,
-             "matches": [{"phrase": m.phrase, "start": m.start, "end": m.end, "score": m.score, "found": m.found} for m in hit.matches]}
-            for hit in result.hits]
-    return {"query": result.query.text, "phrases": [phrase.text for phrase in result.phrases], "hits": hits,
-            "confident": result.confident, "reason": result.reason}
+    hits = [
+        {
+            "path": hit.path,
+            "start": hit.start,
+            "end": hit.end,
+            "scores": asdict(hit.scores),
+            "agreement": hit.agreement,
+            "matches": [
+                {"phrase": m.phrase, "start": m.start, "end": m.end, "score": m.score, "found": m.found}
+                for m in hit.matches
+            ],
+        }
+        for hit in result.hits
+    ]
+    return {
+        "query": result.query.text,
+        "phrases": [phrase.text for phrase in result.phrases],
+        "hits": hits,
+        "confident": result.confident,
+        "reason": result.reason,
+    }
 
 
 def evaluate(chosen: argparse.Namespace) -> int:
     from explorer.service import Explorer
     from explorer.service.evaluation import measure_benchmark, measure_captions, measure_selection
+
     if (chosen.captions is None) == (chosen.benchmark is None):
-        raise ExplorerError("say what to measure on: either --captions FILE, or --benchmark NAME with --annotations DIR")
+        raise ExplorerError(
+            "say what to measure on: either --captions FILE, or --benchmark NAME with --annotations DIR"
+        )
     with Explorer(settings_of(chosen, corner="evaluation")) as explorer:
         if chosen.binary_selection:
             result, text = measure_selection(explorer, chosen)
@@ -116,6 +151,7 @@ def evaluate(chosen: argparse.Namespace) -> int:
 def train(chosen: argparse.Namespace) -> int:
     from explorer.service import Explorer
     from explorer.service.train_captions import learn
+
     with Explorer(settings_of(chosen, corner="training")) as explorer:
         summary = run(learn(explorer, chosen), as_json=chosen.json)
     kept = "kept" if summary["kept"] else "not kept"
@@ -128,11 +164,14 @@ def train(chosen: argparse.Namespace) -> int:
 def models(chosen: argparse.Namespace) -> int:
     from explorer.service.desk import Desk
     from explorer.service.models import Shelf
+
     settings = settings_of(chosen)
     current = Desk(settings.data_dir).current() or settings.checkpoint
     found = [{**one, "current": one.get("name") == current} for one in Shelf(settings).models()]
-    lines = [f"{'*' if one['current'] else ' '} {one.get('name', '?'):24} {one.get('tower', ''):40} {one.get('error', '')}"
-             for one in found]
+    lines = [
+        f"{'*' if one['current'] else ' '} {one.get('name', '?'):24} {one.get('tower', ''):40} {one.get('error', '')}"
+        for one in found
+    ]
     say(found, as_json=chosen.json, text="\n".join(lines))
     return 0
 
@@ -140,9 +179,14 @@ def models(chosen: argparse.Namespace) -> int:
 def doctor(chosen: argparse.Namespace) -> int:
     from explorer.service.desk import Desk
     from explorer.service.doctor import examine
+
     settings = settings_of(chosen)
     found = examine(settings, Desk(settings.data_dir).current() or settings.checkpoint)
-    say(found, as_json=chosen.json, text="\n".join(f"{'ok ' if one['ok'] else 'BAD'} {one['name']:16} {one['value']}" for one in found))
+    say(
+        found,
+        as_json=chosen.json,
+        text="\n".join(f"{'ok ' if one['ok'] else 'BAD'} {one['name']:16} {one['value']}" for one in found),
+    )
     return 0 if all(one["ok"] for one in found) else 1
 
 
@@ -151,6 +195,7 @@ def check(chosen: argparse.Namespace) -> int:
     from explorer.service.searches import CACHES
     from explorer.store.check import check as look
     from explorer.store.vectors import VectorCache
+
     with Explorer(settings_of(chosen), writer=chosen.repair) as explorer:
         encoders = list(explorer.store.encoders())
         path = explorer.settings.data_dir / CACHES / f"{encoders[0]}.faiss" if encoders else None

@@ -1,4 +1,5 @@
 """The command line: python -m explorer index | search | evaluate | train | models | doctor | check."""
+
 from __future__ import annotations
 
 import argparse
@@ -10,13 +11,15 @@ from typing import Any
 
 from explorer.records import ExplorerError
 
-EXIT_FAILED = 1            # the command could not do its job
-EXIT_FOUND = 3             # check found something wrong
-EXIT_STOPPED = 130         # Ctrl-C
+EXIT_FAILED = 1  # the command could not do its job
+EXIT_FOUND = 3  # check found something wrong
+EXIT_STOPPED = 130  # Ctrl-C
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m explorer", description="Search your own videos by sentence, on your machine.")
+    parser = argparse.ArgumentParser(
+        prog="python -m explorer", description="Search your own videos by sentence, on your machine."
+    )
     parser.add_argument("--verbose", action="store_true", help="say what goes on, on stderr")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--data-dir", type=Path, help="where the index and the models are kept")
@@ -72,11 +75,14 @@ def _count(text: str) -> int:
 
 def _weights(text: str) -> Any:
     from explorer.records import LevelWeights
+
     try:
         values = {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
         return LevelWeights(**{"video": 0.0, "clip": 0.0, "frame": 0.0, **values})
     except (TypeError, ValueError) as error:
-        raise argparse.ArgumentTypeError(f"write video=1,clip=1,frame=1 with numbers that are not negative: {error}") from error
+        raise argparse.ArgumentTypeError(
+            f"write video=1,clip=1,frame=1 with numbers that are not negative: {error}"
+        ) from error
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -88,9 +94,10 @@ def main(arguments: list[str] | None = None) -> int:
     """
     chosen = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if chosen.verbose else logging.ERROR, stream=sys.stderr)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")            # nothing is fetched behind a person's back
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is fetched behind a person's back
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from explorer.cli import commands
+
     try:
         return getattr(commands, chosen.command.replace("-", "_"))(chosen)
     except ExplorerError as error:
@@ -100,5 +107,5 @@ def main(arguments: list[str] | None = None) -> int:
         print("stopped; what was done is kept", file=sys.stderr)
         return EXIT_STOPPED
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())      # the reader went away, `| head` for one
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, `| head` for one
         return 0

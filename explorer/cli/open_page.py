@@ -1,4 +1,5 @@
 """Opens the app: takes the data folder, or shows the page of whoever has it, and serves until Ctrl-C."""
+
 from __future__ import annotations
 
 from explorer.config import Settings
@@ -13,8 +14,10 @@ def open_app(settings: Settings, *, open_browser: bool = True) -> None:
         ExplorerError: the data folder or the port cannot be used.
     """
     from explorer.web import server
-    server.prepare_environment(settings.data_dir)                      # before Gradio is imported anywhere
+
+    server.prepare_environment(settings.data_dir)  # before Gradio is imported anywhere
     from explorer.service import Explorer
+
     try:
         explorer = Explorer(settings)
     except AlreadyRunning as running:
@@ -27,6 +30,10 @@ def open_app(settings: Settings, *, open_browser: bool = True) -> None:
     with explorer:
         if explorer.lock is None:
             raise ExplorerError("the data folder is not ours to write")
-        server.serve(explorer, settings, open_browser=open_browser,
-                     started=lambda port, url: explorer.lock.set_port(port, url),   # type: ignore[union-attr]
-                     ready=explorer.warm_up)               # not before: page and model side by side keep each other waiting
+        server.serve(
+            explorer,
+            settings,
+            open_browser=open_browser,
+            started=lambda port, url: explorer.lock.set_port(port, url),  # type: ignore[union-attr]
+            ready=explorer.warm_up,
+        )  # not before: page and model side by side keep each other waiting

@@ -1,4 +1,5 @@
 """Writes a file whole or not at all: a reader, or a kill at any moment, sees the old bytes or the new ones."""
+
 from __future__ import annotations
 
 import contextlib
@@ -12,8 +13,8 @@ from typing import BinaryIO
 
 from explorer.records import ExplorerError
 
-PRIVATE = 0o600        # a file that holds a secret is for its user alone
-STALE = 3600.0         # seconds after which a temporary file is one that a kill left: none takes so long to write
+PRIVATE = 0o600  # a file that holds a secret is for its user alone
+STALE = 3600.0  # seconds after which a temporary file is one that a kill left: none takes so long to write
 
 
 def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
@@ -30,7 +31,9 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
 def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which takes the place of `path` where the block ends well; errors as in `write_bytes`."""
     with beside(path) as part:
-        handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE if private else 0o666)
+        handle = os.open(
+            part, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), PRIVATE if private else 0o666
+        )
         with open(handle, "wb") as file:
             yield file
 
@@ -56,7 +59,9 @@ def beside(path: Path) -> Iterator[Path]:
         with contextlib.suppress(OSError):
             part.unlink()
         if isinstance(error, OSError):
-            raise ExplorerError(f"cannot write {path}: {error.strerror}; free space or choose another folder") from error
+            raise ExplorerError(
+                f"cannot write {path}: {error.strerror}; free space or choose another folder"
+            ) from error
         raise
 
 

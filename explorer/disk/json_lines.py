@@ -1,4 +1,6 @@
-"""A file of JSON lines that belongs to the person: what the app notes is appended and on disk; lines they broke are passed over."""
+"""A file of JSON lines that belongs to the person: what the app notes is appended and on disk; lines they broke are
+passed over."""
+
 from __future__ import annotations
 
 import json

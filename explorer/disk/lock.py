@@ -1,4 +1,5 @@
 """One writer per data folder: a lock of the operating system that dies with the process, and a note of who holds it."""
+
 from __future__ import annotations
 
 import json
@@ -13,7 +14,7 @@ from explorer.disk.atomic import write_bytes
 from explorer.records import ExplorerError
 
 LOCK_NAME = "writer.lock"
-OWNER_NAME = "owner.json"      # beside the lock: on Windows a locked file cannot be read
+OWNER_NAME = "owner.json"  # beside the lock: on Windows a locked file cannot be read
 
 
 class AlreadyRunning(ExplorerError):
@@ -22,8 +23,10 @@ class AlreadyRunning(ExplorerError):
     def __init__(self, folder: Path, *, pid: int, port: int, url: str = "") -> None:
         self.folder, self.pid, self.port, self.url = folder, pid, port, url
         where = f" on http://127.0.0.1:{port}" if port else ""
-        super().__init__(f"HCMI Explorer is already running{where} with {folder} (process {pid or 'unknown'}); "
-                         "use that one, or choose another data folder")
+        super().__init__(
+            f"HCMI Explorer is already running{where} with {folder} (process {pid or 'unknown'}); "
+            "use that one, or choose another data folder"
+        )
 
 
 class DataLock:
@@ -48,8 +51,9 @@ class DataLock:
         except Timeout as error:
             raise AlreadyRunning(self.folder, **owner(self.folder)) from error
         except OSError as error:
-            raise ExplorerError(f"cannot write to {self.folder}: {error.strerror}; make it writable or "
-                                "choose another data folder") from error
+            raise ExplorerError(
+                f"cannot write to {self.folder}: {error.strerror}; make it writable or choose another data folder"
+            ) from error
         self.set_port(port)
 
     def set_port(self, port: int, url: str = "") -> None:
@@ -70,8 +74,9 @@ class DataLock:
     def __enter__(self) -> DataLock:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
-                 trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.release()
 
 

@@ -1,4 +1,5 @@
 """Decoding that runs ahead of encoding: a thread reads the decoder's frames into a short queue, across files."""
+
 from __future__ import annotations
 
 import logging
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_AHEAD = 4         # runs of at most 64 frames: 40 MB at 224 pixels
-WAIT = 0.2             # seconds; how soon a stop is noticed
+LOOK_AHEAD = 4  # runs of at most 64 frames: 40 MB at 224 pixels
+WAIT = 0.2  # seconds; how soon a stop is noticed
 JOIN_SECONDS = 5.0
 
 
@@ -62,8 +63,15 @@ Step = Opened | Frames | Ended | Broken
 class Ahead:
     """The thread and its queue. One consumer; `stop` leaves neither thread nor call behind."""
 
-    def __init__(self, decoder: DecodeWorker, tasks: Iterable[Task], *, sampling: SamplingConfig, size: FrameSize,
-                 still_width: int) -> None:
+    def __init__(
+        self,
+        decoder: DecodeWorker,
+        tasks: Iterable[Task],
+        *,
+        sampling: SamplingConfig,
+        size: FrameSize,
+        still_width: int,
+    ) -> None:
         self._decoder = decoder
         self._wanted: dict[str, Any] = {"sampling": sampling, "size": size, "still_width": still_width}
         self._queue: queue.Queue[Step | None] = queue.Queue(LOOK_AHEAD)
@@ -91,7 +99,7 @@ class Ahead:
             return
         self._decoder.kill()
         self._thread.join(JOIN_SECONDS)
-        self._decoder.kill()                       # a child begun between the two looks at the same moment
+        self._decoder.kill()  # a child begun between the two looks at the same moment
         if self._thread.is_alive():
             log.warning("the decoder has not stopped within %.0f s", JOIN_SECONDS)
 
@@ -101,7 +109,7 @@ class Ahead:
                 return
             try:
                 self._decode(task)
-            except Exception as error:             # the one broad except: a file's trouble becomes a listed failure
+            except Exception as error:  # the one broad except: a file's trouble becomes a listed failure
                 self._put(Broken(task, error))
                 if isinstance(error, Cancelled):
                     return

@@ -1,4 +1,5 @@
 """From decoded frames or kept features to a video's rows: encode, cut windows, embed them, one transaction."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -12,7 +13,7 @@ from explorer.media.sampling import windows as cut_windows
 from explorer.records import ExplorerError, FrameFeatures, FrameSize, VideoInfo, Window
 from explorer.store.store import Store
 
-WINDOW_BATCH = 256      # windows embedded at once: 3 MB of features at F = 12, D = 512
+WINDOW_BATCH = 256  # windows embedded at once: 3 MB of features at F = 12, D = 512
 
 
 class FrameEncoder(Protocol):
@@ -57,19 +58,22 @@ class Draft:
             ExplorerError: there is no frame, or the model gave numbers that are not finite.
         """
         if not self.count:
-            raise ExplorerError(f"cannot index {self.task.file.path}: no frame could be decoded; "
-                                "convert it or remove it")
+            raise ExplorerError(
+                f"cannot index {self.task.file.path}: no frame could be decoded; convert it or remove it"
+            )
         vectors = np.concatenate(self.vectors)
         if not np.isfinite(vectors).all():
-            raise ExplorerError(f"cannot index {self.task.file.path}: the model gave numbers that are not finite; "
-                                "choose another checkpoint on the Models page")
+            raise ExplorerError(
+                f"cannot index {self.task.file.path}: the model gave numbers that are not finite; "
+                "choose another checkpoint on the Models page"
+            )
         return FrameFeatures(np.concatenate(self.times), vectors)
 
 
 def batches(pixels: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
     """(first, pixels of at most `size` frames): small ones, so that a cancel is heard between two."""
     for first in range(0, len(pixels), size):
-        yield first, pixels[first:first + size]
+        yield first, pixels[first : first + size]
 
 
 def stack(features: FrameFeatures, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:
@@ -78,8 +82,8 @@ def stack(features: FrameFeatures, windows: Sequence[Window]) -> tuple[np.ndarra
     stacked = np.zeros((len(windows), longest, features.vectors.shape[1]), np.float16)
     mask = np.zeros((len(windows), longest), bool)
     for row, window in enumerate(windows):
-        stacked[row, :window.count] = features.vectors[window.first:window.first + window.count]
-        mask[row, :window.count] = True
+        stacked[row, : window.count] = features.vectors[window.first : window.first + window.count]
+        mask[row, : window.count] = True
     return stacked, mask
 
 
@@ -89,7 +93,7 @@ def embed_windows(encoder: FrameEncoder, features: FrameFeatures, windows: Seque
     Raises:
         ExplorerError: the model gave numbers that are not finite.
     """
-    runs = [windows[i:i + WINDOW_BATCH] for i in range(0, len(windows), WINDOW_BATCH)]
+    runs = [windows[i : i + WINDOW_BATCH] for i in range(0, len(windows), WINDOW_BATCH)]
     parts = [encoder.windows(*stack(features, run)) for run in runs]
     vectors = np.concatenate(parts).astype(np.float16)
     if not np.isfinite(vectors).all():
@@ -97,19 +101,37 @@ def embed_windows(encoder: FrameEncoder, features: FrameFeatures, windows: Seque
     return vectors
 
 
-def keep(store: Store, task: Task, info: VideoInfo, features: FrameFeatures, *, encoder: FrameEncoder,
-         sampling: SamplingConfig, damage: str) -> None:
+def keep(
+    store: Store,
+    task: Task,
+    info: VideoInfo,
+    features: FrameFeatures,
+    *,
+    encoder: FrameEncoder,
+    sampling: SamplingConfig,
+    damage: str,
+) -> None:
     """Cut a file's frames into windows, embed them and keep everything in one transaction."""
     windows = cut_windows(features.times, info.duration, sampling)
-    store.put_video(task.video.id, task.file, info=info, features=features, tower=encoder.tower_name,
-                    sampling=sampling.key, windows=windows, vectors=embed_windows(encoder, features, windows),
-                    encoder=encoder.name, damage=damage)
+    store.put_video(
+        task.video.id,
+        task.file,
+        info=info,
+        features=features,
+        tower=encoder.tower_name,
+        sampling=sampling.key,
+        windows=windows,
+        vectors=embed_windows(encoder, features, windows),
+        encoder=encoder.name,
+        damage=damage,
+    )
 
 
 def re_embed(store: Store, video_id: int, set_id: int, *, encoder: FrameEncoder, sampling: SamplingConfig) -> float:
     """Make a video's windows anew from kept features, without decoding; returns the seconds of video."""
     features, info, _ = store.set_features(set_id)
     windows = cut_windows(features.times, info.duration, sampling)
-    store.put_windows(video_id, windows, vectors=embed_windows(encoder, features, windows), encoder=encoder.name,
-                      set_id=set_id)
+    store.put_windows(
+        video_id, windows, vectors=embed_windows(encoder, features, windows), encoder=encoder.name, set_id=set_id
+    )
     return info.duration

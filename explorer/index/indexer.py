@@ -1,4 +1,5 @@
 """Folders become a searchable store: scan, decode ahead, encode, embed, keep; a generator of Progress."""
+
 from __future__ import annotations
 
 import logging
@@ -27,14 +28,23 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-BATCH = 16               # frames encoded at once: under a second on two cores, so that a cancel is heard
-STILL_WIDTH = 320        # pixels
-SHOW_EVERY = 0.25        # seconds between two records of Progress
+BATCH = 16  # frames encoded at once: under a second on two cores, so that a cancel is heard
+STILL_WIDTH = 320  # pixels
+SHOW_EVERY = 0.25  # seconds between two records of Progress
 
 
-def index(store: Store, roots: Sequence[Root], *, encoder: FrameEncoder, decoder: DecodeWorker,
-          sampling: SamplingConfig, stills: Stills | None = None, retry: bool = False, trust_smaller: bool = False,
-          batch: int = BATCH) -> Iterator[Progress]:
+def index(
+    store: Store,
+    roots: Sequence[Root],
+    *,
+    encoder: FrameEncoder,
+    decoder: DecodeWorker,
+    sampling: SamplingConfig,
+    stills: Stills | None = None,
+    retry: bool = False,
+    trust_smaller: bool = False,
+    batch: int = BATCH,
+) -> Iterator[Progress]:
     """Bring the store up to what the folders hold. Close the generator to stop: a video is done or it is not.
 
     Args:
@@ -58,8 +68,15 @@ def index(store: Store, roots: Sequence[Root], *, encoder: FrameEncoder, decoder
     """
     run = _Run(store, encoder, decoder, sampling, stills, batch)
     plan = Plan()
-    for item in make_plan(store, roots, tower=encoder.tower_name, sampling=sampling.key, encoder=encoder.name,
-                          retry=retry, trust_smaller=trust_smaller):
+    for item in make_plan(
+        store,
+        roots,
+        tower=encoder.tower_name,
+        sampling=sampling.key,
+        encoder=encoder.name,
+        retry=retry,
+        trust_smaller=trust_smaller,
+    ):
         if isinstance(item, Plan):
             plan = item
         else:
@@ -69,7 +86,7 @@ def index(store: Store, roots: Sequence[Root], *, encoder: FrameEncoder, decoder
         run.re_embed(video.id, video.path, set_id)
         yield run.progress("encode", video.path)
     first, twins = _part_twins(plan.decode)
-    for tasks in (first, twins):                 # a twin finds its features kept, unless the first of it failed
+    for tasks in (first, twins):  # a twin finds its features kept, unless the first of it failed
         yield from run.bring_in(tasks)
     yield run.last(plan)
 
@@ -92,15 +109,15 @@ class _Run:
     stills: Stills | None
     batch: int
     started: float = field(default_factory=time.monotonic)
-    seconds: float = 0.0              # of video, done
+    seconds: float = 0.0  # of video, done
     bytes_done: int = 0
     bytes_left: int = 0
     indexed: int = 0
     damaged: int = 0
     re_embedded: int = 0
-    fresh: list[Failure] = field(default_factory=list)        # not yet told
+    fresh: list[Failure] = field(default_factory=list)  # not yet told
     failed: list[Failure] = field(default_factory=list)
-    gone: set[str] = field(default_factory=set)               # folders that vanished meanwhile
+    gone: set[str] = field(default_factory=set)  # folders that vanished meanwhile
     draft: Draft | None = None
 
     def expect(self, plan: Plan) -> None:
@@ -127,8 +144,13 @@ class _Run:
             yield from self._decode(unknown)
 
     def _decode(self, tasks: list[Task]) -> Iterator[Progress]:
-        ahead = Ahead(self.decoder, tasks, sampling=self.sampling, size=self.encoder.frame_size,
-                      still_width=STILL_WIDTH if self.stills is not None else 0)
+        ahead = Ahead(
+            self.decoder,
+            tasks,
+            sampling=self.sampling,
+            size=self.encoder.frame_size,
+            still_width=STILL_WIDTH if self.stills is not None else 0,
+        )
         shown, place = 0.0, 0
         try:
             for step in ahead.steps():
@@ -163,22 +185,24 @@ class _Run:
         if self.stills is not None and frames.stills:
             self.stills.put(draft.task.file.fingerprint, draft.count, frames.stills)
         for first, pixels in embed.batches(frames.pixels, self.batch):
-            draft.add(frames.times[first:first + len(pixels)], self.encoder.encode_frames(pixels))
+            draft.add(frames.times[first : first + len(pixels)], self.encoder.encode_frames(pixels))
             yield False
 
     def _finish(self, draft: Draft, damage: str) -> None:
         task = draft.task
         if _changed_meanwhile(task):
             raise ExplorerError(f"{task.file.path} changed while it was read; it is tried again at the next indexing")
-        embed.keep(self.store, task, draft.info, draft.features(), encoder=self.encoder, sampling=self.sampling,
-                   damage=damage)
+        embed.keep(
+            self.store, task, draft.info, draft.features(), encoder=self.encoder, sampling=self.sampling, damage=damage
+        )
         self.draft = None
         self._count(task, draft.info.duration, damage)
 
     def _reuse(self, task: Task) -> bool:
         """Whether this content was decoded before, for this tower and sampling: then nothing is decoded."""
-        set_id = self.store.feature_set(task.file.fingerprint, tower=self.encoder.tower_name,
-                                        sampling=self.sampling.key)
+        set_id = self.store.feature_set(
+            task.file.fingerprint, tower=self.encoder.tower_name, sampling=self.sampling.key
+        )
         if set_id is None:
             return False
         try:
@@ -199,7 +223,8 @@ class _Run:
         self.bytes_left -= task.file.size
 
     def _fail(self, task: Task, error: Exception) -> None:
-        """List a file that could not be indexed; one that went away, is being written or whose drive fails stays in line."""
+        """List a file that could not be indexed; one that went away, is being written or whose drive fails stays in
+        line."""
         self.draft = None
         self.bytes_left -= task.file.size
         path = task.file.path
@@ -238,18 +263,35 @@ class _Run:
         rate = done / elapsed if elapsed > 0 else 0.0
         known = self.bytes_done > 0 and rate > 0
         fresh, self.fresh = tuple(self.fresh), []
-        return Progress(stage, done=done, total=done + max(left, 0.0) if known else 0.0, current=current, rate=rate,
-                        eta=max(left, 0.0) / rate if known else None, failures=fresh)
+        return Progress(
+            stage,
+            done=done,
+            total=done + max(left, 0.0) if known else 0.0,
+            current=current,
+            rate=rate,
+            eta=max(left, 0.0) / rate if known else None,
+            failures=fresh,
+        )
 
     def last(self, plan: Plan) -> Progress:
         fresh, self.fresh = tuple(self.fresh), []
         elapsed = time.monotonic() - self.started
-        summary = {"indexed": self.indexed, "unchanged": plan.unchanged, "damaged": self.damaged, "moved": plan.moved,
-                   "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
-                   "missing": plan.missing, "re_embedded": self.re_embedded, "offline": plan.offline + sorted(self.gone),
-                   "seconds": round(elapsed, 3), "video_seconds": round(self.seconds, 3)}
+        summary = {
+            "indexed": self.indexed,
+            "unchanged": plan.unchanged,
+            "damaged": self.damaged,
+            "moved": plan.moved,
+            "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
+            "missing": plan.missing,
+            "re_embedded": self.re_embedded,
+            "offline": plan.offline + sorted(self.gone),
+            "seconds": round(elapsed, 3),
+            "video_seconds": round(self.seconds, 3),
+        }
         rate = self.seconds / elapsed if elapsed > 0 else 0.0
-        return Progress("done", done=self.seconds, total=self.seconds, rate=rate, eta=0.0, failures=fresh, summary=summary)
+        return Progress(
+            "done", done=self.seconds, total=self.seconds, rate=rate, eta=0.0, failures=fresh, summary=summary
+        )
 
 
 def _changed_meanwhile(task: Task) -> bool:
@@ -265,4 +307,3 @@ def _sentence(path: str, error: Exception) -> str:
         return str(error)
     log.error("cannot index %r", path, exc_info=error)
     return f"cannot index {path}: {type(error).__name__}: {error}; convert it or remove it from the folder"
-

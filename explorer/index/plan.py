@@ -1,4 +1,5 @@
 """What indexing has to do: folders are scanned, compared with the store, and files put in line."""
+
 from __future__ import annotations
 
 import logging
@@ -15,7 +16,7 @@ from explorer.store.store import Store
 
 log = logging.getLogger(__name__)
 
-SHOW_EVERY = 0.25         # seconds between two records while scanning
+SHOW_EVERY = 0.25  # seconds between two records while scanning
 
 
 @dataclass
@@ -23,16 +24,17 @@ class Plan:
     """What a scan found: files to decode, videos to embed anew from kept features, and the figures of the summary."""
 
     decode: list[Task] = field(default_factory=list)
-    re_embed: list[tuple[StoredVideo, int]] = field(default_factory=list)      # (video, feature set)
+    re_embed: list[tuple[StoredVideo, int]] = field(default_factory=list)  # (video, feature set)
     failures: list[Failure] = field(default_factory=list)
-    offline: list[str] = field(default_factory=list)                          # sentences
+    offline: list[str] = field(default_factory=list)  # sentences
     unchanged: int = 0
     moved: int = 0
     missing: int = 0
 
 
-def make_plan(store: Store, roots: Sequence[Root], *, tower: str, sampling: str, encoder: str, retry: bool,
-              trust_smaller: bool) -> Iterator[Progress | Plan]:
+def make_plan(
+    store: Store, roots: Sequence[Root], *, tower: str, sampling: str, encoder: str, retry: bool, trust_smaller: bool
+) -> Iterator[Progress | Plan]:
     """Scan folders, bring the store's rows up to what is there, and list what is left to do; the last item is the Plan.
 
     Args:
@@ -53,8 +55,9 @@ def make_plan(store: Store, roots: Sequence[Root], *, tower: str, sampling: str,
     yield plan
 
 
-def _scan(store: Store, root: Root, plan: Plan, *,
-          trust_smaller: bool) -> Generator[Progress, None, list[VideoFile] | None]:
+def _scan(
+    store: Store, root: Root, plan: Plan, *, trust_smaller: bool
+) -> Generator[Progress, None, list[VideoFile] | None]:
     """The files of a folder, or None where it is offline as a whole, which is noted in store and plan."""
     files, shown = [], 0.0
     try:
@@ -66,8 +69,9 @@ def _scan(store: Store, root: Root, plan: Plan, *,
     except ExplorerError as error:
         log.info("%s", error)
     reason = _offline(store, root, found=len(files), trust_smaller=trust_smaller)
-    store.set_root(root.id, state="offline" if reason else "online", reason=reason,
-                   scanned=None if reason else time.time())
+    store.set_root(
+        root.id, state="offline" if reason else "online", reason=reason, scanned=None if reason else time.time()
+    )
     if reason:
         plan.offline.append(reason)
         return None
@@ -82,8 +86,9 @@ def _offline(store: Store, root: Root, *, found: int, trust_smaller: bool) -> st
     return library.offline_reason(root.path, known=known, found=found)
 
 
-def _apply(store: Store, roots: Sequence[Root], found: dict[str, tuple[VideoFile, Root]],
-           plan: Plan) -> dict[int, VideoFile]:
+def _apply(
+    store: Store, roots: Sequence[Root], found: dict[str, tuple[VideoFile, Root]], plan: Plan
+) -> dict[int, VideoFile]:
     """Write what the comparison says, and give the videos that are there: number -> file as found now."""
     ids = {root.id for root in roots}
     videos = {video.path: video for video in store.videos() if video.root_id in ids or video.path in found}
@@ -111,8 +116,17 @@ def _later(path: str) -> str:
     return f"{path} is being written or cannot be read now; it is looked at again at the next indexing"
 
 
-def _line_up(store: Store, ready: dict[int, VideoFile], found: dict[str, tuple[VideoFile, Root]], plan: Plan, *,
-             tower: str, sampling: str, encoder: str, retry: bool) -> None:
+def _line_up(
+    store: Store,
+    ready: dict[int, VideoFile],
+    found: dict[str, tuple[VideoFile, Root]],
+    plan: Plan,
+    *,
+    tower: str,
+    sampling: str,
+    encoder: str,
+    retry: bool,
+) -> None:
     """Sort every video into: nothing to do, embed anew, decode."""
     embedded = store.embedded(tower=tower, sampling=sampling)
     videos = store.by_ids({*ready, *embedded})
@@ -134,4 +148,4 @@ def _must_decode(video: StoredVideo, file: VideoFile, set_id: int | None, *, ret
         return True
     if video.state == "failed":
         return retry
-    return set_id is None                       # another tower or another sampling
+    return set_id is None  # another tower or another sampling

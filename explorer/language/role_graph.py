@@ -1,4 +1,5 @@
 """A parsed sentence -> its semantic role graph: one event, its actions, their entities (HGR, arXiv 2003.00392)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from explorer.language.spans import NounSpan, end_of, noun_spans, span_of
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
-MAX_WORDS = 30          # caps of the authors' code
+MAX_WORDS = 30  # caps of the authors' code
 MAX_ACTIONS = 4
 MAX_ENTITIES = 6
 KINDS = ("event", "action", "entity")
@@ -105,7 +106,7 @@ class _Found:
         return self.span.head
 
 
-_Key = tuple[int, int, str]             # start, end, role
+_Key = tuple[int, int, str]  # start, end, role
 
 
 def _order(key: _Key) -> tuple[int, int, int]:
@@ -174,8 +175,8 @@ def _both_ways(actions_: list[int], entity: int, role: str) -> Iterator[Edge]:
 def _action(text: str, verb: Token) -> Node:
     """A verb's node, its particle inside where it follows at once: "putting on"."""
     end = end_of(particle(verb) or verb)
-    return Node("action", text[verb.idx:end], "V", verb.idx, end, verb.idx, end_of(verb))
+    return Node("action", text[verb.idx : end], "V", verb.idx, end, verb.idx, end_of(verb))
 
 
 def _entity(text: str, span: NounSpan, role: str) -> Node:
-    return Node("entity", text[span.start:span.end], role, span.start, span.end, span.head.idx, end_of(span.head))
+    return Node("entity", text[span.start : span.end], role, span.start, span.end, span.head.idx, end_of(span.head))

@@ -1,4 +1,5 @@
 """Semantic roles read off a dependency parse: which noun does, undergoes or places each verb (ours)."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -7,8 +8,24 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from spacy.tokens import Doc, Token
 
-ROLES = ("V", "ARG0", "ARG1", "ARG2", "ARG3", "ARG4", "ARGM-LOC", "ARGM-MNR", "ARGM-TMP", "ARGM-DIR", "ARGM-ADV",
-         "ARGM-PRP", "ARGM-PRD", "ARGM-COM", "ARGM-MOD", "NOUN")
+ROLES = (
+    "V",
+    "ARG0",
+    "ARG1",
+    "ARG2",
+    "ARG3",
+    "ARG4",
+    "ARGM-LOC",
+    "ARGM-MNR",
+    "ARGM-TMP",
+    "ARGM-DIR",
+    "ARGM-ADV",
+    "ARGM-PRP",
+    "ARGM-PRD",
+    "ARGM-COM",
+    "ARGM-MOD",
+    "NOUN",
+)
 
 BE = frozenset("be am is are was were been being 's 're 'm".split())
 SUBJECTS = ("nsubj", "nsubjpass")
@@ -17,25 +34,33 @@ RELATIVE = frozenset({"WDT", "WP", "WP$"})
 
 PLACE = frozenset(
     "in on at near beside besides behind under beneath underneath below above by inside within among amongst between "
-    "outside against amid upon next close beyond alongside atop aboard opposite inbetween".split())
+    "outside against amid upon next close beyond alongside atop aboard opposite inbetween".split()
+)
 PATH = frozenset(
     "over through across into onto toward towards to from down up off out past along around away forward back "
-    "backwards backward forwards upwards downwards ahead".split())
+    "backwards backward forwards upwards downwards ahead".split()
+)
 TIME_WORDS = frozenset("during before after until till since".split())
 TIME_NOUNS = frozenset(
     "morning afternoon evening night day dusk dawn noon midnight sunset sunrise sundown twilight winter summer spring "
     "autumn fall christmas halloween birthday weekend week month year minute hour second moment time today tonight "
-    "hours minutes seconds days nights years monday tuesday wednesday thursday friday saturday sunday".split())
-TIME_ADVERBS = frozenset("now then today tonight again already soon later yesterday tomorrow always often once "
-                         "twice meanwhile first finally suddenly".split())
-PLACE_ADVERBS = frozenset("here there outside inside outdoors indoors nearby downtown upstairs downstairs overhead "
-                          "underwater upside-down".split())
+    "hours minutes seconds days nights years monday tuesday wednesday thursday friday saturday sunday".split()
+)
+TIME_ADVERBS = frozenset(
+    "now then today tonight again already soon later yesterday tomorrow always often once "
+    "twice meanwhile first finally suddenly".split()
+)
+PLACE_ADVERBS = frozenset(
+    "here there outside inside outdoors indoors nearby downtown upstairs downstairs overhead "
+    "underwater upside-down".split()
+)
 MANNER_ADVERBS = frozenset("fast hard well slow high low together alone apart barefoot aloud loud".split())
 NOT_ADVERBS = frozenset("not n't just also too very so as when while how why where even only n't still almost".split())
 COMPANIONS = frozenset(
     "man men woman women boy boys girl girls child children kid kids person people friend friends baby babies toddler "
     "lady guy player players team dog dogs cat cats puppy horse wife husband mother father son daughter brother sister "
-    "animal animals horses other another him her them me us you".split())
+    "animal animals horses other another him her them me us you".split()
+)
 GIVE = frozenset("give hand throw pass show offer feed send tell bring serve talk speak toss sell lend teach".split())
 AIM_AT = frozenset("look stare gaze point wave bark laugh smile aim shout yell peer glance grin".split())
 AIM_FOR = frozenset("look wait search ask reach".split())
@@ -52,9 +77,25 @@ def base(token: Token) -> str:
     return word
 
 
-IRREGULAR = {"gave": "give", "given": "give", "threw": "throw", "thrown": "throw", "shown": "show", "fed": "feed",
-             "sent": "send", "told": "tell", "brought": "bring", "spoke": "speak", "spoken": "speak", "sold": "sell",
-             "lent": "lend", "taught": "teach", "giving": "give", "gives": "give", "feeding": "feed"}
+IRREGULAR = {
+    "gave": "give",
+    "given": "give",
+    "threw": "throw",
+    "thrown": "throw",
+    "shown": "show",
+    "fed": "feed",
+    "sent": "send",
+    "told": "tell",
+    "brought": "bring",
+    "spoke": "speak",
+    "spoken": "speak",
+    "sold": "sell",
+    "lent": "lend",
+    "taught": "teach",
+    "giving": "give",
+    "gives": "give",
+    "feeding": "feed",
+}
 
 
 def _restored(stem: str) -> str:
@@ -84,7 +125,9 @@ def is_passive(verb: Token) -> bool:
     """True where the subject undergoes the verb: a past participle, unless "has" makes it the perfect tense."""
     if any(child.dep_ in ("auxpass", "nsubjpass") for child in verb.children):
         return True
-    perfect = any(child.dep_ == "aux" and child.lower_ in ("has", "have", "had", "having", "'ve") for child in verb.children)
+    perfect = any(
+        child.dep_ == "aux" and child.lower_ in ("has", "have", "had", "having", "'ve") for child in verb.children
+    )
     return verb.tag_ == "VBN" and not perfect
 
 
@@ -108,7 +151,7 @@ def arguments(verb: Token) -> Iterator[tuple[Token, str]]:
     for child in verb.children:
         for token, child_role in _from_child(verb, child):
             target = antecedent(token)
-            if target is not None and any(map(str.isalnum, target.text)):     # an emoji is no argument
+            if target is not None and any(map(str.isalnum, target.text)):  # an emoji is no argument
                 yield from ((each, child_role) for each in conjoined(target))
 
 
@@ -156,7 +199,7 @@ def antecedent(token: Token) -> Token | None:
     clause = _clause(token)
     if clause is not None:
         return clause.head
-    before = token.nbor(-1) if token.i > 0 else None                          # a clause hung elsewhere by mistake
+    before = token.nbor(-1) if token.i > 0 else None  # a clause hung elsewhere by mistake
     return before if before is not None and before.pos_ in ("NOUN", "PROPN") else None
 
 
@@ -217,8 +260,12 @@ def _from_adverb(verb: Token, adverb: Token) -> Iterator[tuple[Token, str]]:
 def adverb_role(adverb: Token) -> str:
     """The role of an adverb by its word, then by its ending; ARGM-ADV where neither tells."""
     word = adverb.lower_
-    tables = ((TIME_ADVERBS, "ARGM-TMP"), (PLACE_ADVERBS | PLACE, "ARGM-LOC"), (PATH, "ARGM-DIR"),
-              (MANNER_ADVERBS, "ARGM-MNR"))
+    tables = (
+        (TIME_ADVERBS, "ARGM-TMP"),
+        (PLACE_ADVERBS | PLACE, "ARGM-LOC"),
+        (PATH, "ARGM-DIR"),
+        (MANNER_ADVERBS, "ARGM-MNR"),
+    )
     known = next((role for words, role in tables if word in words), None)
     return known or ("ARGM-MNR" if word.endswith("ly") else "ARGM-ADV")
 

@@ -1,4 +1,5 @@
 """Noun spans of a parsed sentence: what a person would point at, as characters of the text."""
+
 from __future__ import annotations
 
 from dataclasses import dataclass
@@ -11,7 +12,8 @@ if TYPE_CHECKING:
 MEASURES = frozenset(
     "group crowd couple pair bunch pile row line lot number piece slice cup glass bowl plate bottle body team herd "
     "flock pack set series stack bag box kind type sort variety series stretch patch front top side back edge middle "
-    "bottom part".split())
+    "bottom part".split()
+)
 PERSONAL = frozenset({"PRP", "PRP$", "WP", "WP$", "WDT", "EX"})
 
 
@@ -78,6 +80,6 @@ def span_of(token: Token, spans: dict[int, NounSpan]) -> NounSpan:
     first = token
     while first.i > 0 and first.nbor(-1).head == token and first.nbor(-1).dep_ in ("amod", "compound", "nummod", "det"):
         first = first.nbor(-1)
-    tokens = list(token.doc[first.i:token.i + 1])
-    start = tokens[0] if token.tag_ == "JJ" else trimmed(tokens)[0]         # "each other" keeps its "each"
+    tokens = list(token.doc[first.i : token.i + 1])
+    start = tokens[0] if token.tag_ == "JJ" else trimmed(tokens)[0]  # "each other" keeps its "each"
     return NounSpan(start.idx, end_of(token), token, token)

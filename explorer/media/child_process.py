@@ -1,4 +1,5 @@
 """The parent's hold on one decoding child: start, ask, read within a time budget, kill, and say why it was lost."""
+
 from __future__ import annotations
 
 import contextlib
@@ -16,10 +17,10 @@ from explorer.media.child import wire
 from explorer.media.gate import Unreadable, refusal
 from explorer.records import ExplorerError
 
-TOO_MUCH_MEMORY = 77               # the child's exit code where it passed its memory limit
-GOING = 5.0                        # seconds a killed child may take to be gone
-STARVED = 10.0                     # a child on a busy machine may take its budget so many times over by the clock, no more
-LOOK = 0.03                        # seconds between two looks at whether it runs
+TOO_MUCH_MEMORY = 77  # the child's exit code where it passed its memory limit
+GOING = 5.0  # seconds a killed child may take to be gone
+STARVED = 10.0  # a child on a busy machine may take its budget so many times over by the clock, no more
+LOOK = 0.03  # seconds between two looks at whether it runs
 log = logging.getLogger(__name__)
 
 
@@ -29,7 +30,8 @@ class Cancelled(Exception):
 
 @dataclass
 class Budget:
-    """Seconds the child may still take for a file; time in which the parent is busy, or the processor not free, does not count."""
+    """Seconds the child may still take for a file; time in which the parent is busy, or the processor not free, does
+    not count."""
 
     left: float
     given: float = 0.0
@@ -57,7 +59,8 @@ class Clock:
         return time.monotonic() - self._begin
 
     def in_line(self) -> bool:
-        """Whether a thread of it stands in line now: ready, yet not run for a moment. Such a wait is counted only when it ends."""
+        """Whether a thread of it stands in line now: ready, yet not run for a moment. Such a wait is counted only
+        when it ends."""
         before = _threads(self._pid)
         time.sleep(LOOK)
         return any(now.ready and before.get(thread) == now for thread, now in _threads(self._pid).items())
@@ -66,12 +69,13 @@ class Clock:
 class _Thread(NamedTuple):
     """What the scheduler says of a thread."""
 
-    ready: bool                # running or in line for a processor
-    figures: bytes             # nanoseconds run and waited, as the system writes them
+    ready: bool  # running or in line for a processor
+    figures: bytes  # nanoseconds run and waited, as the system writes them
 
 
 def scheduled(pid: int) -> tuple[float, float]:
-    """Seconds the main thread of a process has run, and stood ready without a processor; zeros where the system does not say."""
+    """Seconds the main thread of a process has run, and stood ready without a processor; zeros where the system does
+    not say."""
     try:
         with open(f"/proc/{pid}/schedstat", "rb") as file:
             ran, waited, _ = file.read().split()
@@ -95,14 +99,32 @@ class Child:
     """One process of `explorer.media.child.worker`. Any thread may kill it; one thread talks to it."""
 
     def __init__(self, *, memory_mb: int, may_write: bool = False) -> None:
-        command = [sys.executable, "-m", "explorer.media.child.worker", "--memory", str(memory_mb), "--parent", str(os.getpid())]
+        command = [
+            sys.executable,
+            "-m",
+            "explorer.media.child.worker",
+            "--memory",
+            str(memory_mb),
+            "--parent",
+            str(os.getpid()),
+        ]
         places = [str(IMPORT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places), "PYTHONDONTWRITEBYTECODE": "1", "OMP_NUM_THREADS": "1"}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(places),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "OMP_NUM_THREADS": "1",
+        }
         self.memory_mb = memory_mb
-        self.ended_by = ""                                # cancel | deadline, where we ended it
+        self.ended_by = ""  # cancel | deadline, where we ended it
         self._lock = threading.Lock()
-        self._process = subprocess.Popen(command + ["--may-write"] * may_write, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                         stderr=subprocess.DEVNULL, env=environment)
+        self._process = subprocess.Popen(
+            command + ["--may-write"] * may_write,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
 
     @property
     def pid(self) -> int:
@@ -115,7 +137,7 @@ class Child:
     def ask(self, request: dict[str, Any]) -> None:
         """Send a request; a child that is gone is noticed when its answer is read."""
         try:
-            wire.send(self._process.stdin, request)         # type: ignore[arg-type]
+            wire.send(self._process.stdin, request)  # type: ignore[arg-type]
         except OSError as error:
             log.debug("the child is gone: %s", error)
 
@@ -128,13 +150,15 @@ class Child:
             ExplorerError: the child's own sentence, or why the child was lost.
         """
         clock, over = Clock(self.pid), threading.Event()
-        threading.Thread(target=self._watch, args=(clock, budget.left, over), name="decode-deadline", daemon=True).start()
+        threading.Thread(
+            target=self._watch, args=(clock, budget.left, over), name="decode-deadline", daemon=True
+        ).start()
         try:
-            message = wire.receive(self._process.stdout)    # type: ignore[arg-type]
+            message = wire.receive(self._process.stdout)  # type: ignore[arg-type]
         except (wire.WireError, OSError, ValueError) as error:
             log.debug("the child speaks nonsense: %s", error)
             message = None
-        except BaseException:                             # Ctrl-C in the middle of a message: its rest must not be read as another
+        except BaseException:  # Ctrl-C in the middle of a message: its rest must not be read as another
             self.kill("cancel")
             raise
         finally:
@@ -148,7 +172,8 @@ class Child:
         return message
 
     def _watch(self, clock: Clock, left: float, over: threading.Event) -> None:
-        """Kill the child when its time is up; one that is kept waiting by other work gets its time later, within limits."""
+        """Kill the child when its time is up; one that is kept waiting by other work gets its time later, within
+        limits."""
         while not over.wait(max(left - clock.seconds(), 0.0)):
             if clock.passed() >= STARVED * left or not clock.in_line() and clock.seconds() >= left:
                 self.kill("deadline")
@@ -169,7 +194,7 @@ class Child:
         self.kill("closed")
         for pipe in (self._process.stdin, self._process.stdout):
             try:
-                pipe.close()                              # type: ignore[union-attr]
+                pipe.close()  # type: ignore[union-attr]
             except OSError:
                 pass
 
@@ -177,9 +202,14 @@ class Child:
         if self.ended_by == "cancel":
             return Cancelled(f"stopped while decoding {path}")
         if self.ended_by == "deadline":
-            return refusal(path, f"it took longer than {budget.given:.0f} s", remedy="convert it or remove it from the folder")
+            return refusal(
+                path, f"it took longer than {budget.given:.0f} s", remedy="convert it or remove it from the folder"
+            )
         code = self._process.returncode
         if code == TOO_MUCH_MEMORY:
-            return refusal(path, f"it needs more than {self.memory_mb} MB of memory", remedy="convert it to a smaller size")
-        return refusal(path, f"the decoder crashed on it (exit {code})", remedy="convert it or remove it from the folder")
-
+            return refusal(
+                path, f"it needs more than {self.memory_mb} MB of memory", remedy="convert it to a smaller size"
+            )
+        return refusal(
+            path, f"the decoder crashed on it (exit {code})", remedy="convert it or remove it from the folder"
+        )

@@ -1,4 +1,5 @@
 """Decodes files in a killable child: what a file is, its sampled frames as they come, single frames."""
+
 from __future__ import annotations
 
 import threading
@@ -16,10 +17,10 @@ from explorer.records import ExplorerError, Frames, FrameSize, VideoInfo
 
 __all__ = ["Cancelled", "Clip", "DecodeWorker"]
 
-MEMORY_MB = 1024                   # most a child may hold
-PATIENCE = 20.0                    # seconds for any file
-LONGEST = 900.0                    # seconds for the longest one
-FILES_A_CHILD = 200                # then a fresh one: what a decoder leaks goes with it
+MEMORY_MB = 1024  # most a child may hold
+PATIENCE = 20.0  # seconds for any file
+LONGEST = 900.0  # seconds for the longest one
+FILES_A_CHILD = 200  # then a fresh one: what a decoder leaks goes with it
 
 
 def deadline(info: VideoInfo, patience: float = PATIENCE) -> float:
@@ -66,12 +67,15 @@ class Clip:
 
 
 class DecodeWorker:
-    """A decoding child that is started when needed, killed on overrun, renewed after 200 files. Close it, or use `with`.
+    """A decoding child that is started when needed, killed on overrun, renewed after 200 files. Close it, or use
+    `with`.
 
     One thread opens and reads; kill() may come from any thread. `decoder` decord is used where it is right.
     """
 
-    def __init__(self, decoder: str = "pyav", *, memory_mb: int = MEMORY_MB, threads: int = 1, patience: float = PATIENCE) -> None:
+    def __init__(
+        self, decoder: str = "pyav", *, memory_mb: int = MEMORY_MB, threads: int = 1, patience: float = PATIENCE
+    ) -> None:
         if decoder not in ("pyav", "decord"):
             raise ValueError(f"decoder must be pyav or decord, not {decoder!r}")
         self.decoder, self.memory_mb, self.threads, self.patience = decoder, memory_mb, threads, patience
@@ -83,7 +87,9 @@ class DecodeWorker:
     def __enter__(self) -> DecodeWorker:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.close()
 
     @property
@@ -92,7 +98,9 @@ class DecodeWorker:
         child = self._child
         return child.pid if child is not None and child.alive else None
 
-    def open(self, path: str, *, sampling: SamplingConfig, size: FrameSize, still_width: int = 320, root: str | None = None) -> Clip:
+    def open(
+        self, path: str, *, sampling: SamplingConfig, size: FrameSize, still_width: int = 320, root: str | None = None
+    ) -> Clip:
         """Start decoding a file.
 
         Args:
@@ -104,7 +112,9 @@ class DecodeWorker:
             ExplorerError: one sentence: refused, damaged beyond use, too slow or too large.
             Cancelled: kill() came.
         """
-        return self._open({"do": "sample", "sampling": asdict(sampling), "size": asdict(size), "still_width": still_width}, path, root)
+        return self._open(
+            {"do": "sample", "sampling": asdict(sampling), "size": asdict(size), "still_width": still_width}, path, root
+        )
 
     def probe(self, path: str, *, root: str | None = None) -> VideoInfo:
         """What a file is; errors as in `open`."""
@@ -114,7 +124,9 @@ class DecodeWorker:
         header, _ = child.read(path, Budget(self.patience))
         return _info(header)
 
-    def frames_at(self, path: str, times: Sequence[float] | np.ndarray, *, size: FrameSize, still_width: int = 0) -> Frames:
+    def frames_at(
+        self, path: str, times: Sequence[float] | np.ndarray, *, size: FrameSize, still_width: int = 0
+    ) -> Frames:
         """The frames on display at some times, each once, ascending; errors as in `open`.
 
         Args:
@@ -125,8 +137,11 @@ class DecodeWorker:
             raise ValueError(f"times must be finite and at least one, not {times}")
         request = {"do": "frames_at", "times": wanted.tolist(), "size": asdict(size), "still_width": still_width}
         runs = list(self._open(request, path, None))
-        return Frames(np.concatenate([run.times for run in runs]), np.concatenate([run.pixels for run in runs]),
-                      tuple(still for run in runs for still in run.stills))
+        return Frames(
+            np.concatenate([run.times for run in runs]),
+            np.concatenate([run.pixels for run in runs]),
+            tuple(still for run in runs for still in run.stills),
+        )
 
     def _open(self, request: dict[str, Any], path: str, root: str | None) -> Clip:
         gate.check(path, root=root)
@@ -152,7 +167,8 @@ class DecodeWorker:
             return self._child
 
     def kill(self) -> None:
-        """End the child now, from any thread: the call in flight, or the next read of an open clip, raises Cancelled."""
+        """End the child now, from any thread: the call in flight, or the next read of an open clip, raises
+        Cancelled."""
         with self._lock:
             if self._child is not None:
                 self._child.kill("cancel")

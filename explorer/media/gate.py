@@ -1,4 +1,6 @@
-"""Says whether a file may meet a decoder at all: an ordinary file, whose first bytes are of a video container we know."""
+"""Says whether a file may meet a decoder at all: an ordinary file, whose first bytes are of a video container we
+know."""
+
 from __future__ import annotations
 
 import errno
@@ -7,26 +9,50 @@ import stat
 
 from explorer.records import ExplorerError
 
-HEAD = 4096                        # bytes read to know a container: 20 transport-stream packets
+HEAD = 4096  # bytes read to know a container: 20 transport-stream packets
 # A drive or a network that went away or fails, whatever the file holds
 _UNREAD = ("EIO", "ENXIO", "ENODEV", "ESTALE", "ETIMEDOUT", "EREMOTEIO", "ENOTCONN", "EHOSTDOWN", "ENOMEDIUM")
 UNREAD = {getattr(errno, name) for name in _UNREAD if hasattr(errno, name)}
 # Container as we name it -> the one FFmpeg demuxer allowed to read it, so that nothing is guessed from name or text.
-DEMUXERS = {"mp4": "mov", "mov": "mov", "3gp": "mov", "matroska": "matroska", "webm": "matroska", "avi": "avi",
-            "mpegts": "mpegts", "mpeg": "mpeg", "asf": "asf", "flv": "flv", "gif": "gif", "ogg": "ogg"}
-_BOXES = (b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")     # an old MOV may start with any of these
+DEMUXERS = {
+    "mp4": "mov",
+    "mov": "mov",
+    "3gp": "mov",
+    "matroska": "matroska",
+    "webm": "matroska",
+    "avi": "avi",
+    "mpegts": "mpegts",
+    "mpeg": "mpeg",
+    "asf": "asf",
+    "flv": "flv",
+    "gif": "gif",
+    "ogg": "ogg",
+}
+_BOXES = (b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot", b"styp")  # an old MOV may start with any of these
 _IMAGE_BRANDS = (b"avif", b"avis", b"heic", b"heix", b"mif1", b"msf1", b"crx ")
 _AUDIO_BRANDS = (b"M4A ", b"M4B ", b"M4P ")
-_REFUSED = ((b"#EXTM3U", "it is a playlist (HLS), not a video"), (b"ffconcat", "it is a list of files, not a video"),
-            (b"<?xml", "it is an XML text, not a video"), (b"<MPD", "it is a DASH manifest, not a video"),
-            (b"<smil", "it is a playlist, not a video"), (b"v=0", "it is a session description (SDP), not a video"),
-            (b"PK\x03\x04", "it is a zip archive, not a video"), (b"Rar!", "it is an archive, not a video"),
-            (b"7z\xbc\xaf", "it is an archive, not a video"), (b"\x1f\x8b", "it is a compressed file, not a video"),
-            (b"%PDF", "it is a PDF document, not a video"), (b"\xff\xd8\xff", "it is a JPEG picture, not a video"),
-            (b"\x89PNG", "it is a PNG picture, not a video"), (b"BM", "it is a bitmap picture, not a video"),
-            (b"ID3", "it holds only sound"), (b"fLaC", "it holds only sound"), (b"\xff\xfb", "it holds only sound"),
-            (b"\x7fELF", "it is a program, not a video"), (b"MZ", "it is a program, not a video"),
-            (b"SQLite format 3", "it is a database, not a video"))
+_REFUSED = (
+    (b"#EXTM3U", "it is a playlist (HLS), not a video"),
+    (b"ffconcat", "it is a list of files, not a video"),
+    (b"<?xml", "it is an XML text, not a video"),
+    (b"<MPD", "it is a DASH manifest, not a video"),
+    (b"<smil", "it is a playlist, not a video"),
+    (b"v=0", "it is a session description (SDP), not a video"),
+    (b"PK\x03\x04", "it is a zip archive, not a video"),
+    (b"Rar!", "it is an archive, not a video"),
+    (b"7z\xbc\xaf", "it is an archive, not a video"),
+    (b"\x1f\x8b", "it is a compressed file, not a video"),
+    (b"%PDF", "it is a PDF document, not a video"),
+    (b"\xff\xd8\xff", "it is a JPEG picture, not a video"),
+    (b"\x89PNG", "it is a PNG picture, not a video"),
+    (b"BM", "it is a bitmap picture, not a video"),
+    (b"ID3", "it holds only sound"),
+    (b"fLaC", "it holds only sound"),
+    (b"\xff\xfb", "it holds only sound"),
+    (b"\x7fELF", "it is a program, not a video"),
+    (b"MZ", "it is a program, not a video"),
+    (b"SQLite format 3", "it is a database, not a video"),
+)
 
 
 class Unreadable(ExplorerError):
@@ -50,8 +76,15 @@ def refusal(path: str, reason: str, *, remedy: str = "remove it from the folder 
 
 def unreadable(path: str, error: OSError) -> Unreadable:
     """The sentence for a file that its drive does not give."""
-    return Unreadable(str(refusal(path, f"its drive cannot be read ({os.strerror(error.errno or errno.EIO)})",
-                                  remedy="check the drive, then index again; nothing was forgotten")))
+    return Unreadable(
+        str(
+            refusal(
+                path,
+                f"its drive cannot be read ({os.strerror(error.errno or errno.EIO)})",
+                remedy="check the drive, then index again; nothing was forgotten",
+            )
+        )
+    )
 
 
 def read_through(path: str) -> None:
@@ -69,17 +102,22 @@ def read_through(path: str) -> None:
 
 
 def _read_head(path: str) -> bytes:
-    """First bytes of an ordinary file. O_NONBLOCK, so that opening a FIFO returns; fstat, so that what was opened is judged."""
+    """First bytes of an ordinary file. O_NONBLOCK, so that opening a FIFO returns; fstat, so that what was opened is
+    judged."""
     try:
         named = os.lstat(path)
     except OSError as error:
-        raise refusal(path, f"it cannot be read ({error.strerror})", remedy="check that it exists and may be read") from error
+        raise refusal(
+            path, f"it cannot be read ({error.strerror})", remedy="check that it exists and may be read"
+        ) from error
     _refuse_special(path, named.st_mode)
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     try:
         handle = os.open(path, flags)
     except OSError as error:
-        raise refusal(path, f"it cannot be read ({error.strerror})", remedy="check that it exists and may be read") from error
+        raise refusal(
+            path, f"it cannot be read ({error.strerror})", remedy="check that it exists and may be read"
+        ) from error
     try:
         _refuse_special(path, os.fstat(handle).st_mode)
         return os.read(handle, HEAD)
@@ -113,7 +151,8 @@ def _iso_container(head: bytes) -> str:
 
 
 def _is_transport_stream(head: bytes) -> bool:
-    """Three sync bytes 0x47 in a row, 188 bytes apart (192 on Blu-ray and AVCHD), with some bytes of a cut packet before."""
+    """Three sync bytes 0x47 in a row, 188 bytes apart (192 on Blu-ray and AVCHD), with some bytes of a cut packet
+    before."""
     for stride in (188, 192):
         for offset in range(min(stride, max(len(head) - 2 * stride, 0))):
             syncs = head[offset::stride]
@@ -130,9 +169,16 @@ def _container(head: bytes) -> str:
         return "webm" if b"webm" in head[:64] else "matroska"
     if head[:4] == b"RIFF":
         return {b"AVI ": "avi", b"WAVE": "it holds only sound", b"WEBP": "it is a picture, not a video"}.get(
-            head[8:12], "it is a RIFF file without video")
-    for magic, name in ((b"\x00\x00\x01\xba", "mpeg"), (b"0&\xb2u\x8ef\xcf\x11", "asf"), (b"FLV\x01", "flv"),
-                        (b"GIF87a", "gif"), (b"GIF89a", "gif"), (b"OggS", "ogg")):
+            head[8:12], "it is a RIFF file without video"
+        )
+    for magic, name in (
+        (b"\x00\x00\x01\xba", "mpeg"),
+        (b"0&\xb2u\x8ef\xcf\x11", "asf"),
+        (b"FLV\x01", "flv"),
+        (b"GIF87a", "gif"),
+        (b"GIF89a", "gif"),
+        (b"OggS", "ogg"),
+    ):
         if head.startswith(magic):
             return name
     if _is_transport_stream(head):

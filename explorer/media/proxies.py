@@ -1,4 +1,6 @@
-"""Copies that a browser can play, and trimmed clips: made in a killable child, shown as progress, put in place whole."""
+"""Copies that a browser can play, and trimmed clips: made in a killable child, shown as progress, put in place
+whole."""
+
 from __future__ import annotations
 
 import contextlib
@@ -11,10 +13,10 @@ from explorer.media import gate
 from explorer.media.child_process import Budget, Child
 from explorer.records import ExplorerError, Progress, VideoInfo
 
-STALL = 60.0                       # seconds without a sign of life before the child is given up
-MEMORY_MB = 2048                   # decoder and encoder together
-WIDEST = 1280                      # pixels of a proxy
-_PLAIN = ("yuv420p", "yuvj420p")   # 8 bit, the only pixels every browser shows
+STALL = 60.0  # seconds without a sign of life before the child is given up
+MEMORY_MB = 2048  # decoder and encoder together
+WIDEST = 1280  # pixels of a proxy
+_PLAIN = ("yuv420p", "yuvj420p")  # 8 bit, the only pixels every browser shows
 _SOUND = ("", "aac", "mp3", "opus", "vorbis")
 
 
@@ -54,7 +56,8 @@ def make_playable(path: str, out: str, *, info: VideoInfo, memory_mb: int = MEMO
 
 
 def cut(path: str, out: str, *, start: float, end: float, memory_mb: int = MEMORY_MB) -> Iterator[Progress]:
-    """Write the stretch [start, end) seconds of `path` as `out` (.mp4), exact to the frame; progress as `make_playable`.
+    """Write the stretch [start, end) seconds of `path` as `out` (.mp4), exact to the frame; progress as
+    `make_playable`.
 
     Raises:
         ValueError: a stretch without length.
@@ -83,7 +86,9 @@ def _convert(path: str, out: str, how: dict[str, Any], *, memory_mb: int) -> Ite
         child.release()
         with contextlib.suppress(OSError):
             os.remove(part)
-    yield Progress(stage="done", done=done, total=done, current=path, summary={"path": out, "bytes": os.path.getsize(out)})
+    yield Progress(
+        stage="done", done=done, total=done, current=path, summary={"path": out, "bytes": os.path.getsize(out)}
+    )
 
 
 def _place(part: str, out: str) -> None:
@@ -93,4 +98,6 @@ def _place(part: str, out: str) -> None:
             os.fsync(file.fileno())
         os.replace(part, out)
     except OSError as error:
-        raise ExplorerError(f"cannot write {gate.shown(out)}: {error.strerror}; free some space or choose another folder") from error
+        raise ExplorerError(
+            f"cannot write {gate.shown(out)}: {error.strerror}; free some space or choose another folder"
+        ) from error

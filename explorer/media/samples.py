@@ -1,4 +1,5 @@
 """Makes the sample library in a folder on request: real clips, films over photos, drawn scenes, with captions."""
+
 from __future__ import annotations
 
 import json
@@ -18,14 +19,21 @@ from explorer.records import ExplorerError, Failure, Progress
 
 log = logging.getLogger(__name__)
 
-FPS = 15                               # frames a second: the moves are slow, and each frame costs 10 ms to make
-CAPTIONS = "captions.jsonl"            # beside the films: {"file", "captions"} a line, as evaluate and training read it
+FPS = 15  # frames a second: the moves are slow, and each frame costs 10 ms to make
+CAPTIONS = "captions.jsonl"  # beside the films: {"file", "captions"} a line, as evaluate and training read it
 CODEC = {"preset": "veryfast", "crf": "23"}
 
 # Shown where nothing has been searched yet; each is about one film or more.
-EXAMPLES = ("a cup of coffee on a wooden table", "a red ball bounces on the grass", "the sun sets behind a house",
-            "a man with a bow tie talks in a car", "a white rabbit in a meadow", "a man takes a photo with a camera",
-            "bicycles in a street", "a cat, then a red motorcycle")
+EXAMPLES = (
+    "a cup of coffee on a wooden table",
+    "a red ball bounces on the grass",
+    "the sun sets behind a house",
+    "a man with a bow tie talks in a car",
+    "a white rabbit in a meadow",
+    "a man takes a photo with a camera",
+    "bicycles in a street",
+    "a cat, then a red motorcycle",
+)
 
 
 @dataclass(frozen=True)
@@ -41,62 +49,180 @@ class Sample:
     material: tuple[str, ...]
     captions: tuple[str, ...]
     seconds: float = 8.0
-    start: tuple[float, float, float] = (0.5, 0.5, 1.0)            # first view of a pan: x, y, size
+    start: tuple[float, float, float] = (0.5, 0.5, 1.0)  # first view of a pan: x, y, size
     end: tuple[float, float, float] = (0.5, 0.35, 0.6)
 
 
-SCENES: dict[str, Scene] = {"red_ball": draw.red_ball, "nightfall": draw.nightfall, "blue_car": draw.blue_car,
-                            "sailing_boat": draw.sailing_boat, "snowfall": draw.snowfall}
+SCENES: dict[str, Scene] = {
+    "red_ball": draw.red_ball,
+    "nightfall": draw.nightfall,
+    "blue_car": draw.blue_car,
+    "sailing_boat": draw.sailing_boat,
+    "snowfall": draw.snowfall,
+}
 SAMPLES = (
-    Sample("rabbit.mp4", "copy", ("bigbuckbunny.mp4",), (
-        "a big white rabbit stretches in front of its burrow", "a cartoon rabbit in a green meadow",
-        "an animated animal wakes up and yawns"), 5.3),
-    Sample("street.mp4", "copy", ("bikes.mp4",), (
-        "a bicycle stands in a street", "a taxi and a man on a bicycle in a city",
-        "cars and bicycles in a town"), 10.0),
-    Sample("man in a car.mp4", "copy", ("carphone_pristine.mp4",), (
-        "a man with a red bow tie talks in a car", "a man in a suit speaks to the camera in a moving car",
-        "a man sits in a car and opens his mouth"), 4.0),
-    Sample("astronaut.mp4", "pan", ("astronaut.png",), (
-        "an astronaut in an orange suit smiles", "a woman in a space suit in front of a flag",
-        "a portrait of an astronaut beside a model of a space shuttle"), end=(0.35, 0.0, 0.55)),
-    Sample("cat.mp4", "pan", ("chelsea.png",), (
-        "a close-up of a cat's face", "a tabby cat with green eyes", "a cat looks to the side"), end=(0.55, 0.3, 0.55)),
-    Sample("coffee.mp4", "pan", ("coffee.png",), (
-        "a cup of coffee on a wooden table", "an espresso in a red cup with a spoon", "coffee in a cup on a saucer"),
-        start=(0.6, 0.3, 0.6), end=(0.5, 0.5, 1.0)),
-    Sample("rocket.mp4", "pan", ("rocket.jpg",), (
-        "a rocket stands on the launch pad at dusk", "a white rocket between towers with lights",
-        "a space rocket before its start in the evening"), start=(0.5, 1.0, 0.6), end=(0.5, 0.3, 0.7)),
-    Sample("motorcycle.mp4", "pan", ("motorcycle_left.png",), (
-        "a red motorcycle in a garage", "a motorbike stands on a concrete floor",
-        "a parked red motorbike beside shelves"),
-        start=(0.0, 0.6, 0.6), end=(1.0, 0.6, 0.6)),
-    Sample("photographer.mp4", "pan", ("camera.png",), (
-        "a man in a black coat takes photos with a camera", "a photographer looks through a camera on a tripod",
-        "a black and white picture of a man on a lawn"), end=(0.3, 0.1, 0.6)),
-    Sample("journey to space.mp4", "slides", ("rocket.jpg", "astronaut.png", "moon.png", "hubble_deep_field.jpg"), (
-        "first a rocket, then an astronaut, then the moon and many galaxies",
-        "a rocket on its pad, a smiling astronaut, craters on the moon and stars", "pictures of a journey to space"),
-        4 * SLIDE),
-    Sample("at home.mp4", "slides", ("coffee.png", "chelsea.png", "motorcycle_left.png"), (
-        "a cup of coffee, then a cat, then a red motorcycle", "coffee, a cat's face and a motorbike in a garage",
-        "pictures of a morning at home"), 3 * SLIDE),
-    Sample("ground.mp4", "slides", ("grass.png", "gravel.png", "brick.png"), (
-        "grass, then small stones, then a floor of bricks", "close-ups of grass, gravel and paving",
-        "different kinds of ground seen from above"), 3 * SLIDE),
-    Sample("red ball.mp4", "scene", ("red_ball",), (
-        "a red ball bounces on the grass", "a drawing of a ball that jumps over a meadow",
-        "a red circle hops from left to right")),
-    Sample("nightfall.mp4", "scene", ("nightfall",), (
-        "the sun sets behind a house and stars come out", "day turns to night over a small house",
-        "the sky turns orange, then dark, and the windows light up"), 10.0),
-    Sample("blue car.mp4", "scene", ("blue_car",), (
-        "a blue car drives along a road past trees", "a drawing of a blue car on a road", "a car passes green trees")),
-    Sample("sailing boat.mp4", "scene", ("sailing_boat",), (
-        "a sailing boat crosses the sea", "a boat with a white sail on blue water", "a drawing of a ship and the sun")),
-    Sample("snow.mp4", "scene", ("snowfall",), (
-        "snow falls on fir trees", "a drawing of a forest in winter", "white flakes fall in front of green trees")),
+    Sample(
+        "rabbit.mp4",
+        "copy",
+        ("bigbuckbunny.mp4",),
+        (
+            "a big white rabbit stretches in front of its burrow",
+            "a cartoon rabbit in a green meadow",
+            "an animated animal wakes up and yawns",
+        ),
+        5.3,
+    ),
+    Sample(
+        "street.mp4",
+        "copy",
+        ("bikes.mp4",),
+        ("a bicycle stands in a street", "a taxi and a man on a bicycle in a city", "cars and bicycles in a town"),
+        10.0,
+    ),
+    Sample(
+        "man in a car.mp4",
+        "copy",
+        ("carphone_pristine.mp4",),
+        (
+            "a man with a red bow tie talks in a car",
+            "a man in a suit speaks to the camera in a moving car",
+            "a man sits in a car and opens his mouth",
+        ),
+        4.0,
+    ),
+    Sample(
+        "astronaut.mp4",
+        "pan",
+        ("astronaut.png",),
+        (
+            "an astronaut in an orange suit smiles",
+            "a woman in a space suit in front of a flag",
+            "a portrait of an astronaut beside a model of a space shuttle",
+        ),
+        end=(0.35, 0.0, 0.55),
+    ),
+    Sample(
+        "cat.mp4",
+        "pan",
+        ("chelsea.png",),
+        ("a close-up of a cat's face", "a tabby cat with green eyes", "a cat looks to the side"),
+        end=(0.55, 0.3, 0.55),
+    ),
+    Sample(
+        "coffee.mp4",
+        "pan",
+        ("coffee.png",),
+        ("a cup of coffee on a wooden table", "an espresso in a red cup with a spoon", "coffee in a cup on a saucer"),
+        start=(0.6, 0.3, 0.6),
+        end=(0.5, 0.5, 1.0),
+    ),
+    Sample(
+        "rocket.mp4",
+        "pan",
+        ("rocket.jpg",),
+        (
+            "a rocket stands on the launch pad at dusk",
+            "a white rocket between towers with lights",
+            "a space rocket before its start in the evening",
+        ),
+        start=(0.5, 1.0, 0.6),
+        end=(0.5, 0.3, 0.7),
+    ),
+    Sample(
+        "motorcycle.mp4",
+        "pan",
+        ("motorcycle_left.png",),
+        (
+            "a red motorcycle in a garage",
+            "a motorbike stands on a concrete floor",
+            "a parked red motorbike beside shelves",
+        ),
+        start=(0.0, 0.6, 0.6),
+        end=(1.0, 0.6, 0.6),
+    ),
+    Sample(
+        "photographer.mp4",
+        "pan",
+        ("camera.png",),
+        (
+            "a man in a black coat takes photos with a camera",
+            "a photographer looks through a camera on a tripod",
+            "a black and white picture of a man on a lawn",
+        ),
+        end=(0.3, 0.1, 0.6),
+    ),
+    Sample(
+        "journey to space.mp4",
+        "slides",
+        ("rocket.jpg", "astronaut.png", "moon.png", "hubble_deep_field.jpg"),
+        (
+            "first a rocket, then an astronaut, then the moon and many galaxies",
+            "a rocket on its pad, a smiling astronaut, craters on the moon and stars",
+            "pictures of a journey to space",
+        ),
+        4 * SLIDE,
+    ),
+    Sample(
+        "at home.mp4",
+        "slides",
+        ("coffee.png", "chelsea.png", "motorcycle_left.png"),
+        (
+            "a cup of coffee, then a cat, then a red motorcycle",
+            "coffee, a cat's face and a motorbike in a garage",
+            "pictures of a morning at home",
+        ),
+        3 * SLIDE,
+    ),
+    Sample(
+        "ground.mp4",
+        "slides",
+        ("grass.png", "gravel.png", "brick.png"),
+        (
+            "grass, then small stones, then a floor of bricks",
+            "close-ups of grass, gravel and paving",
+            "different kinds of ground seen from above",
+        ),
+        3 * SLIDE,
+    ),
+    Sample(
+        "red ball.mp4",
+        "scene",
+        ("red_ball",),
+        (
+            "a red ball bounces on the grass",
+            "a drawing of a ball that jumps over a meadow",
+            "a red circle hops from left to right",
+        ),
+    ),
+    Sample(
+        "nightfall.mp4",
+        "scene",
+        ("nightfall",),
+        (
+            "the sun sets behind a house and stars come out",
+            "day turns to night over a small house",
+            "the sky turns orange, then dark, and the windows light up",
+        ),
+        10.0,
+    ),
+    Sample(
+        "blue car.mp4",
+        "scene",
+        ("blue_car",),
+        ("a blue car drives along a road past trees", "a drawing of a blue car on a road", "a car passes green trees"),
+    ),
+    Sample(
+        "sailing boat.mp4",
+        "scene",
+        ("sailing_boat",),
+        ("a sailing boat crosses the sea", "a boat with a white sail on blue water", "a drawing of a ship and the sun"),
+    ),
+    Sample(
+        "snow.mp4",
+        "scene",
+        ("snowfall",),
+        ("snow falls on fir trees", "a drawing of a forest in winter", "white flakes fall in front of green trees"),
+    ),
 )
 
 
@@ -209,6 +335,10 @@ def make_samples(folder: Path | str) -> Iterator[Progress]:
         worked, done = worked + sample.seconds, done + sample.seconds
         yield Progress("sample", done, total, sample.name, failures=failures)
     _write_captions(folder, made)
-    summary = {"folder": str(folder), "files": [sample.name for sample in made], "captions": CAPTIONS,
-               "examples": list(EXAMPLES)}
+    summary = {
+        "folder": str(folder),
+        "files": [sample.name for sample in made],
+        "captions": CAPTIONS,
+        "examples": list(EXAMPLES),
+    }
     yield Progress("done", total, total, summary=summary)

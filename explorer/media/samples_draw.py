@@ -3,6 +3,7 @@
 Every scene is a pure function of the share of the film that has passed, u in [0, 1], so that a film is the same
 each time it is made.
 """
+
 from __future__ import annotations
 
 import math
@@ -12,9 +13,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageOps
 
-WIDTH, HEIGHT = 640, 360               # pixels of a frame
-SCALE = 2                              # scenes are drawn this much larger and reduced, which smooths their edges
-SLIDE = 3.0                            # seconds a photo of a slideshow stays
+WIDTH, HEIGHT = 640, 360  # pixels of a frame
+SCALE = 2  # scenes are drawn this much larger and reduced, which smooths their edges
+SLIDE = 3.0  # seconds a photo of a slideshow stays
 
 Colour = tuple[int, int, int]
 Scene = Callable[[float], Image.Image]
@@ -54,6 +55,7 @@ class Canvas:
 
 # ---- photos
 
+
 def load_photo(path: Path) -> Image.Image:
     """A photo as RGB, cut to the shape of a frame somewhat above its middle, where faces are."""
     with Image.open(path) as photo:
@@ -73,8 +75,9 @@ def pan(path: Path, *, start: tuple[float, float, float], end: tuple[float, floa
     photo = load_photo(path)
 
     def scene(u: float) -> Image.Image:
-        eased = u * u * (3 - 2 * u)                                # starts and ends gently
+        eased = u * u * (3 - 2 * u)  # starts and ends gently
         return _view(photo, *(a + (b - a) * eased for a, b in zip(start, end)))
+
     return scene
 
 
@@ -85,10 +88,12 @@ def slideshow(paths: list[Path]) -> Scene:
     def scene(u: float) -> Image.Image:
         place = min(u, 0.999999) * len(photos)
         return _view(photos[int(place)], 0.5, 0.4, 1.0 - 0.12 * (place % 1.0))
+
     return scene
 
 
 # ---- scenes
+
 
 def red_ball(u: float) -> Image.Image:
     """A red ball bounces over a meadow from left to right."""

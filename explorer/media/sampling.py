@@ -1,4 +1,5 @@
 """Pure arithmetic of sampling: a duration becomes frame times, and kept frames become windows."""
+
 from __future__ import annotations
 
 import math
@@ -35,7 +36,7 @@ def frame_times(duration: float, sampling: SamplingConfig) -> np.ndarray:
         raise ValueError(f"duration must be finite and not negative, not {duration}")
     if duration <= sampling.frames / sampling.fps:
         return (np.arange(sampling.frames) + 0.5) * (duration / sampling.frames)
-    count = math.ceil(duration * sampling.fps - 0.5)       # the last grid centre still inside the file
+    count = math.ceil(duration * sampling.fps - 0.5)  # the last grid centre still inside the file
     return (np.arange(count) + 0.5) / sampling.fps
 
 

@@ -1,4 +1,6 @@
-"""Finds the video files of a folder and says what is new, changed, moved, missing or out of reach since the last look."""
+"""Finds the video files of a folder and says what is new, changed, moved, missing or out of reach since the last
+look."""
+
 from __future__ import annotations
 
 import hashlib
@@ -12,19 +14,31 @@ from explorer.media.gate import shown
 from explorer.records import ExplorerError, Failure, VideoFile
 
 EXTENSIONS = frozenset("mp4 mov m4v mkv webm avi ts m2ts mts mpg mpeg vob wmv asf flv 3gp 3g2 gif ogv ogg".split())
-_SYSTEM = frozenset(("$recycle.bin", "system volume information", "lost+found", "__macosx", "@eadir", "#recycle", "#snapshot",
-                     "node_modules", "recycler"))
-CHUNK = 256 << 10                  # bytes read at the beginning, middle and end of a file for its fingerprint
-FEW = 10                           # known files below which a shrunken folder is believed
-FRESH = 5.0                        # seconds since the last write in which a file may still be growing
-PAUSE = 0.3                        # seconds between two looks at a fresh file
+_SYSTEM = frozenset(
+    (
+        "$recycle.bin",
+        "system volume information",
+        "lost+found",
+        "__macosx",
+        "@eadir",
+        "#recycle",
+        "#snapshot",
+        "node_modules",
+        "recycler",
+    )
+)
+CHUNK = 256 << 10  # bytes read at the beginning, middle and end of a file for its fingerprint
+FEW = 10  # known files below which a shrunken folder is believed
+FRESH = 5.0  # seconds since the last write in which a file may still be growing
+PAUSE = 0.3  # seconds between two looks at a fresh file
 log = logging.getLogger(__name__)
 Report = Callable[[Failure], None]
 
 
 @dataclass(frozen=True)
 class Changes:
-    """What a look at a folder found. Records in `new`, `changed`, `moved` and `unchanged` are as on disk, with fingerprint.
+    """What a look at a folder found. Records in `new`, `changed`, `moved` and `unchanged` are as on disk, with
+    fingerprint.
 
     Where `offline` holds a reason nothing is missing: the folder is out of reach as a whole. `pending` are files still
     being written, or unreadable now: they are looked at again next time.
@@ -32,7 +46,7 @@ class Changes:
 
     new: tuple[VideoFile, ...] = ()
     changed: tuple[VideoFile, ...] = ()
-    moved: tuple[tuple[VideoFile, VideoFile], ...] = ()     # (as known, as found)
+    moved: tuple[tuple[VideoFile, VideoFile], ...] = ()  # (as known, as found)
     missing: tuple[VideoFile, ...] = ()
     unchanged: tuple[VideoFile, ...] = ()
     pending: tuple[VideoFile, ...] = ()
@@ -55,8 +69,9 @@ def scan(root: str, *, report: Report | None = None) -> Iterator[VideoFile]:
     try:
         os.scandir(root).close()
     except OSError as error:
-        raise ExplorerError(f"cannot read the folder {shown(root)}: {error.strerror}; "
-                            "connect its drive or remove it from the library") from error
+        raise ExplorerError(
+            f"cannot read the folder {shown(root)}: {error.strerror}; connect its drive or remove it from the library"
+        ) from error
     seen: set[tuple[int, int]] = set()
     waiting = [root]
     while waiting:
@@ -74,11 +89,18 @@ def _listed(folder: str, report: Report | None) -> tuple[list[str], list[str]]:
     try:
         with os.scandir(folder) as entries:
             for entry in entries:
-                if entry.name.startswith(".") or entry.name.lower() in _SYSTEM or entry.is_symlink() or _is_junction(entry):
+                if (
+                    entry.name.startswith(".")
+                    or entry.name.lower() in _SYSTEM
+                    or entry.is_symlink()
+                    or _is_junction(entry)
+                ):
                     continue
                 if entry.is_dir(follow_symlinks=False):
                     folders.append(entry.path)
-                elif os.path.splitext(entry.name)[1].lower().lstrip(".") in EXTENSIONS and entry.is_file(follow_symlinks=False):
+                elif os.path.splitext(entry.name)[1].lower().lstrip(".") in EXTENSIONS and entry.is_file(
+                    follow_symlinks=False
+                ):
                     files.append(entry.path)
     except OSError as error:
         _tell(report, folder, f"cannot read the folder {shown(folder)}: {error.strerror}; check its permissions")
@@ -86,7 +108,7 @@ def _listed(folder: str, report: Report | None) -> tuple[list[str], list[str]]:
 
 
 def _is_junction(entry: os.DirEntry[str]) -> bool:
-    return bool(getattr(entry, "is_junction", lambda: False)())        # Windows, Python 3.12 on
+    return bool(getattr(entry, "is_junction", lambda: False)())  # Windows, Python 3.12 on
 
 
 def _video_file(path: str, seen: set[tuple[int, int]], report: Report | None) -> VideoFile | None:
@@ -109,7 +131,8 @@ def _tell(report: Report | None, path: str, reason: str) -> None:
 
 
 def fingerprint(path: str, size: int) -> str:
-    """Content key of a file: BLAKE2b over its size and its first, middle and last 256 KB; of a small file over all of it.
+    """Content key of a file: BLAKE2b over its size and its first, middle and last 256 KB; of a small file over all of
+    it.
 
     Args:
         size: bytes, as listed; a file that has another size by now is still being written.
@@ -131,12 +154,15 @@ def fingerprint(path: str, size: int) -> str:
                 file.seek(start)
                 digest.update(file.read(3 * CHUNK if len(starts) == 1 else CHUNK))
     except OSError as error:
-        raise ExplorerError(f"cannot read {shown(path)}: {error.strerror}; check its permissions and its drive") from error
+        raise ExplorerError(
+            f"cannot read {shown(path)}: {error.strerror}; check its permissions and its drive"
+        ) from error
     return digest.hexdigest()
 
 
 def offline_reason(root: str, *, known: int, found: int) -> str:
-    """Why a folder counts as out of reach, "" where it does not: unreachable, empty, or suddenly under half of at least 10.
+    """Why a folder counts as out of reach, "" where it does not: unreachable, empty, or suddenly under half of at
+    least 10.
 
     Args:
         known: files of this folder that were there at the last look; found: files there now.
@@ -146,12 +172,22 @@ def offline_reason(root: str, *, known: int, found: int) -> str:
     if known and not found:
         return f"the folder {shown(root)} is empty now, but held {known} videos; connect its drive"
     if known >= FEW and 2 * found < known:
-        return f"the folder {shown(root)} holds {found} of {known} known videos; connect its drive, or confirm that they are gone"
+        return (
+            f"the folder {shown(root)} holds {found} of {known} known videos; "
+            "connect its drive, or confirm that they are gone"
+        )
     return ""
 
 
-def compare(known: Iterable[VideoFile], found: Iterable[VideoFile], *, root: str = "", unreadable: Iterable[str] = (),
-            confirmed: bool = False, present: int | None = None) -> Changes:
+def compare(
+    known: Iterable[VideoFile],
+    found: Iterable[VideoFile],
+    *,
+    root: str = "",
+    unreadable: Iterable[str] = (),
+    confirmed: bool = False,
+    present: int | None = None,
+) -> Changes:
     """Sort a folder's files into new, changed, moved, missing and unchanged.
 
     A file of the same path, size and time is unchanged unread; of another time but the same content too. Content that
@@ -183,9 +219,14 @@ def compare(known: Iterable[VideoFile], found: Iterable[VideoFile], *, root: str
         new=_sorted(f for p, f in read.items() if p not in arrived and (p not in before or p in left)),
         changed=_sorted(f for p, f in read.items() if p in before and p not in unchanged and p not in left),
         moved=tuple(sorted(moved, key=lambda pair: pair[1].path)),
-        missing=_sorted(f for p, f in gone.items()
-                        if p not in now and p not in left and not os.path.join(p, "").startswith(hidden or ("\0",))),
-        unchanged=_sorted(unchanged.values()), pending=_sorted(pending.values()))
+        missing=_sorted(
+            f
+            for p, f in gone.items()
+            if p not in now and p not in left and not os.path.join(p, "").startswith(hidden or ("\0",))
+        ),
+        unchanged=_sorted(unchanged.values()),
+        pending=_sorted(pending.values()),
+    )
 
 
 def _same(old: VideoFile | None, new: VideoFile) -> bool:
@@ -208,8 +249,9 @@ def _still(file: VideoFile) -> bool:
     return (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)
 
 
-def _fingerprinted(before: dict[str, VideoFile], now: dict[str, VideoFile],
-                   growing: set[str]) -> tuple[dict[str, VideoFile], dict[str, VideoFile]]:
+def _fingerprinted(
+    before: dict[str, VideoFile], now: dict[str, VideoFile], growing: set[str]
+) -> tuple[dict[str, VideoFile], dict[str, VideoFile]]:
     """(files with their fingerprint, files to look at later), by path."""
     read, pending = {}, {}
     for path, file in now.items():

@@ -1,4 +1,5 @@
 """Pads what a tower gave, text by text and video by video, into the tensors a model takes."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -43,8 +44,8 @@ def pad(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     padded = np.zeros((len(rows), longest, rows[0].shape[1]), dtype=np.float32)
     mask = np.zeros((len(rows), longest), dtype=bool)
     for i, row in enumerate(rows):
-        padded[i, :len(row)] = row
-        mask[i, :len(row)] = True
+        padded[i, : len(row)] = row
+        mask[i, : len(row)] = True
     return torch.from_numpy(padded), torch.from_numpy(mask)
 
 
@@ -77,13 +78,15 @@ def collate_text(features: Sequence[TextFeatures], config: ModelConfig) -> TextB
     for text in features:
         _check_text(text, config.dim)
     sentence = torch.from_numpy(np.stack([text.sentence for text in features]).astype(np.float32))
-    words, word_mask = pad([text.words[:config.words] if len(text.words) else text.sentence[None] for text in features])
+    words, word_mask = pad(
+        [text.words[: config.words] if len(text.words) else text.sentence[None] for text in features]
+    )
     if config.text_levels == "learned":
         none = torch.zeros(len(features), 0)
         return TextBatch(sentence, words, word_mask, torch.zeros(len(features), 0, config.dim), none.bool(), none)
     phrases, weights = zip(*map(_phrases, features))
     padded, phrase_mask = pad(phrases)
-    factors = pad([row[:, None] for row in weights])[0][:, :, 0]              # (Q, P)
+    factors = pad([row[:, None] for row in weights])[0][:, :, 0]  # (Q, P)
     return TextBatch(sentence, words, word_mask, padded, phrase_mask & (factors > 0), factors)
 
 

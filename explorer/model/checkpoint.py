@@ -1,4 +1,5 @@
 """Saves, verifies, loads, lists and prunes models: a folder of weights.safetensors and model.json each. No pickle."""
+
 from __future__ import annotations
 
 import hashlib
@@ -22,8 +23,14 @@ __all__ = ["build", "describe", "list_checkpoints", "load", "load_tensors", "pru
 log = logging.getLogger(__name__)
 
 
-def save(folder: Path, model: nn.Module, meta: Mapping[str, Any], *, half: bool = False,
-         files: Mapping[str, Mapping[str, Tensor]] | None = None) -> dict[str, Any]:
+def save(
+    folder: Path,
+    model: nn.Module,
+    meta: Mapping[str, Any],
+    *,
+    half: bool = False,
+    files: Mapping[str, Mapping[str, Tensor]] | None = None,
+) -> dict[str, Any]:
     """Save a model as a checkpoint folder, in one step that a kill cannot halve.
 
     Args:
@@ -48,8 +55,12 @@ def save(folder: Path, model: nn.Module, meta: Mapping[str, Any], *, half: bool 
     stored = {WEIGHTS: model.state_dict(), **(files or {})}
     if half:
         stored = {name: _half(tensors) for name, tensors in stored.items()}
-    body = {"name": folder.name, "created": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
-            **meta, "config": to_dict(config)}
+    body = {
+        "name": folder.name,
+        "created": datetime.now(timezone.utc).isoformat(timespec="microseconds"),
+        **meta,
+        "config": to_dict(config),
+    }
     write_folder(folder, stored, body)
     return describe(folder)
 
@@ -67,19 +78,30 @@ def describe(folder: Path) -> dict[str, Any]:
         ExplorerError: no checkpoint there, or model.json is damaged.
     """
     manifest = read_manifest(folder)
-    made_of = json.dumps([manifest.get("config"), manifest.get("tower"),
-                          sorted((name, entry["sha256"]) for name, entry in manifest["files"].items())])
+    made_of = json.dumps(
+        [
+            manifest.get("config"),
+            manifest.get("tower"),
+            sorted((name, entry["sha256"]) for name, entry in manifest["files"].items()),
+        ]
+    )
     digest = hashlib.sha256(made_of.encode()).hexdigest()[:12]
-    return {**manifest, "folder": str(folder), "bytes": sum(entry["bytes"] for entry in manifest["files"].values()),
-            "id": f"{manifest.get('name', folder.name)}-{digest}"}
+    return {
+        **manifest,
+        "folder": str(folder),
+        "bytes": sum(entry["bytes"] for entry in manifest["files"].values()),
+        "id": f"{manifest.get('name', folder.name)}-{digest}",
+    }
 
 
 def build(config: ModelConfig) -> nn.Module:
     """An untrained model of the kind the config names."""
     if config.model == "hgr":
         from explorer.model.hgr import HGR
+
         return HGR(config)
     from explorer.model.hcmi import HCMI
+
     return HCMI(config)
 
 
@@ -95,12 +117,14 @@ def load(folder: Path, *, width: int | None = None, device: str | torch.device =
     manifest = read_manifest(folder)
     config = _config(folder, manifest)
     if width is not None and width != config.dim:
-        raise ExplorerError(f"checkpoint {folder.name} was made for vectors of width {config.dim}, the tower gives "
-                            f"{width}; choose the tower {manifest.get('tower')} or another checkpoint")
+        raise ExplorerError(
+            f"checkpoint {folder.name} was made for vectors of width {config.dim}, the tower gives "
+            f"{width}; choose the tower {manifest.get('tower')} or another checkpoint"
+        )
     weights = read_tensors(folder, manifest=manifest)
-    with torch.device("meta"):                       # shapes alone: a config that lies costs no memory
+    with torch.device("meta"):  # shapes alone: a config that lies costs no memory
         _check_fit(folder.name, weights, build(config).state_dict())
-    with torch.random.fork_rng(devices=[]):          # building draws numbers; a load must not move the caller's seed
+    with torch.random.fork_rng(devices=[]):  # building draws numbers; a load must not move the caller's seed
         model = build(config)
     model.load_state_dict(weights)
     return model.to(device).eval()
@@ -119,17 +143,25 @@ def _config(folder: Path, manifest: Mapping[str, Any]) -> ModelConfig:
     try:
         return from_dict(ModelConfig, manifest["config"])
     except (ValueError, KeyError, TypeError) as error:
-        raise ExplorerError(f"{folder / MANIFEST} holds a config this version cannot use ({error}); "
-                            "choose another checkpoint or train it again") from error
+        raise ExplorerError(
+            f"{folder / MANIFEST} holds a config this version cannot use ({error}); "
+            "choose another checkpoint or train it again"
+        ) from error
 
 
 def _check_fit(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> None:
     """Every weight the config asks for, no other, each of its shape; the message counts and names them."""
     missing, unexpected = sorted(set(wanted) - set(found)), sorted(set(found) - set(wanted))
-    shapes = [f"{key} {tuple(found[key].shape)} where the config asks {tuple(wanted[key].shape)}"
-              for key in sorted(set(wanted) & set(found)) if found[key].shape != wanted[key].shape]
-    wrong = [f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
-             for kind, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes)) if keys]
+    shapes = [
+        f"{key} {tuple(found[key].shape)} where the config asks {tuple(wanted[key].shape)}"
+        for key in sorted(set(wanted) & set(found))
+        if found[key].shape != wanted[key].shape
+    ]
+    wrong = [
+        f"{len(keys)} {kind} ({', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''})"
+        for kind, keys in (("missing", missing), ("unexpected", unexpected), ("of another shape", shapes))
+        if keys
+    ]
     if wrong:
         raise ExplorerError(f"weights of {name} do not fit its config: {'; '.join(wrong)}; choose another checkpoint")
 
@@ -148,7 +180,8 @@ def _described(folder: Path) -> dict[str, Any]:
 
 
 def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], float] | None = None) -> list[Path]:
-    """Remove all but the `keep` newest checkpoints of a folder, the best one and those whose towers these use; returns what went.
+    """Remove all but the `keep` newest checkpoints of a folder, the best one and those whose towers these use;
+    returns what went.
 
     Args:
         keep: at least 1, counted by "created".
@@ -159,7 +192,7 @@ def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], floa
     if keep < 1:
         raise ValueError(f"keep must be at least 1, not {keep}")
     sound = [item for item in list_checkpoints(parent) if "error" not in item]
-    ordered = sorted(sound, key=lambda item: (item["created"], item["name"]), reverse=True)     # newest first
+    ordered = sorted(sound, key=lambda item: (item["created"], item["name"]), reverse=True)  # newest first
     kept = {item["folder"] for item in ordered[:keep]}
     if score is not None and ordered:
         kept.add(max(ordered, key=score)["folder"])
@@ -167,7 +200,7 @@ def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], floa
     kept |= {item["folder"] for item in ordered if item["name"] in towers}
     removed = [Path(item["folder"]) for item in ordered if item["folder"] not in kept]
     for folder in removed:
-        (folder / MANIFEST).unlink()                 # first: without it the rest is no checkpoint
+        (folder / MANIFEST).unlink()  # first: without it the rest is no checkpoint
         shutil.rmtree(folder)
         log.info("removed checkpoint %s", folder.name)
     return removed

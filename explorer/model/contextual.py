@@ -1,4 +1,5 @@
 """Words and phrases in the context of their sentence: each is the mean of the token outputs under its characters."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -39,6 +40,7 @@ def span_vectors(tokens: np.ndarray, shares: np.ndarray) -> np.ndarray:
 
 
 def joined(whole: TowerOutput, sentences: Sequence[TowerOutput], starts: Sequence[int]) -> TowerOutput:
-    """A text as a whole with the tokens of its sentences, each read by itself; starts: their first characters in the text."""
+    """A text as a whole with the tokens of its sentences, each read by itself; starts: their first characters in the
+    text."""
     spans = [(a + start, b + start) for output, start in zip(sentences, starts, strict=True) for a, b in output.spans]
     return replace(whole, vectors=np.concatenate([output.vectors for output in sentences]), spans=tuple(spans))

@@ -1,11 +1,12 @@
 """Where the model runs: the device, its precision and how many frames fit at once; chosen by itself, said in doctor."""
+
 from __future__ import annotations
 
 import torch
 
 from explorer.records import ExplorerError
 
-BYTES_A_FRAME = 64 << 20      # activations of one 224 px frame of a base ViT in half precision, with room to spare
+BYTES_A_FRAME = 64 << 20  # activations of one 224 px frame of a base ViT in half precision, with room to spare
 
 
 def pick_device(wish: str = "auto") -> torch.device:
@@ -15,7 +16,9 @@ def pick_device(wish: str = "auto") -> torch.device:
         ExplorerError: the wished device is not there.
     """
     if wish == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu")
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
     try:
         device = torch.device(wish)
         torch.zeros(1, device=device)
@@ -41,6 +44,9 @@ def batch_size(device: torch.device, on_cpu: int) -> int:
 def describe(device: torch.device) -> str:
     """One line for the page and doctor: what runs the model, and at which precision."""
     threads = torch.get_num_threads()
-    name = torch.cuda.get_device_name(device) if device.type == "cuda" else {"mps": "Apple GPU"}.get(
-        device.type, f"CPU, {threads} thread{'s' * (threads != 1)}")
+    name = (
+        torch.cuda.get_device_name(device)
+        if device.type == "cuda"
+        else {"mps": "Apple GPU"}.get(device.type, f"CPU, {threads} thread{'s' * (threads != 1)}")
+    )
     return f"{name}, {'half' if half_precision(device) == torch.float16 else 'single'} precision"

@@ -1,4 +1,5 @@
 """A tower, a model and the parser as the one object that indexing and search use: numpy in, numpy out."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -62,9 +63,8 @@ class Encoder:
     def texts(self, texts: Sequence[str], *, phrases: Sequence[Sequence[Phrase]] | None = None) -> list[TextFeatures]:
         """Features of many texts; equal texts, words and phrases are encoded once."""
         parsed = parser.parse(list(texts))
-        spans = [tuple(chosen) or found.phrases
-                 for chosen, found in zip(phrases or [()] * len(texts), parsed)]
-        words = [found.words[:self.config.words] for found in parsed]
+        spans = [tuple(chosen) or found.phrases for chosen, found in zip(phrases or [()] * len(texts), parsed)]
+        words = [found.words[: self.config.words] for found in parsed]
         if self.config.text_levels == "prompted":
             return self._prompted(texts, words, spans)
         outputs = self._by_sentence(texts, [found.sentences for found in parsed])
@@ -74,23 +74,39 @@ class Encoder:
         """Words and phrases as texts of their own."""
         prompts = [self._prompt(span.text) for row in (*words, *spans) for span in row]
         vectors = self._vectors([*texts, *prompts])
-        return [TextFeatures(text, vectors[text], self._rows(vectors, own), tuple(word.text for word in own),
-                             self._rows(vectors, chosen), chosen) for text, own, chosen in zip(texts, words, spans)]
+        return [
+            TextFeatures(
+                text,
+                vectors[text],
+                self._rows(vectors, own),
+                tuple(word.text for word in own),
+                self._rows(vectors, chosen),
+                chosen,
+            )
+            for text, own, chosen in zip(texts, words, spans)
+        ]
 
     def _by_sentence(self, texts: Sequence[str], sentences: Sequence[Spans]) -> list[TowerOutput]:
         """Each text as a whole, its tokens read in their own sentence: the next sentence may speak of another scene."""
         pieces = [[text[start:end] for start, end in spans] for text, spans in zip(texts, sentences)]
-        distinct = list(dict.fromkeys(chain(texts, *pieces)))            # equal sentences are read once
+        distinct = list(dict.fromkeys(chain(texts, *pieces)))  # equal sentences are read once
         read = dict(zip(distinct, self.tower.encode_tokens(distinct)))
-        return [joined(read[text], [read[piece] for piece in own], [start for start, _ in spans]) if spans else read[text]
-                for text, own, spans in zip(texts, pieces, sentences)]
+        return [
+            joined(read[text], [read[piece] for piece in own], [start for start, _ in spans]) if spans else read[text]
+            for text, own, spans in zip(texts, pieces, sentences)
+        ]
 
     def _in_context(self, text: str, output: TowerOutput, words: Phrases, spans: Phrases) -> TextFeatures:
-        """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens themselves."""
+        """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens
+        themselves."""
         phrases = self._spanned(output, spans)
         if self.config.text_levels == "learned":
-            return TextFeatures(text, output.sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans)
-        return TextFeatures(text, output.sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans)
+            return TextFeatures(
+                text, output.sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans
+            )
+        return TextFeatures(
+            text, output.sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans
+        )
 
     def _spanned(self, output: TowerOutput, spans: Phrases) -> np.ndarray:
         """(n, D) means of token outputs; what lies past the tower's length is a text of its own."""
@@ -107,8 +123,10 @@ class Encoder:
 
     def windows(self, features: np.ndarray, mask: np.ndarray) -> np.ndarray:
         """Coarse vectors: (V, F, D) frame features and (V, F) bool -> (V, D) float32, unit length."""
-        runs = [self.levels(features[i:i + WINDOWS_AT_ONCE], mask[i:i + WINDOWS_AT_ONCE]).video.cpu().numpy()
-                for i in range(0, len(features), WINDOWS_AT_ONCE)]
+        runs = [
+            self.levels(features[i : i + WINDOWS_AT_ONCE], mask[i : i + WINDOWS_AT_ONCE]).video.cpu().numpy()
+            for i in range(0, len(features), WINDOWS_AT_ONCE)
+        ]
         return np.concatenate(runs) if runs else np.zeros((0, self.dim), np.float32)
 
     @torch.inference_mode()
@@ -126,12 +144,14 @@ class Encoder:
         """Padded tensors of Q texts on the tower's device, with their role graphs where the model is HGR."""
         if self.config.model == "hgr":
             from explorer.model.hgr_text import collate_graphs
+
             return collate_graphs(texts, self.config).to(self.tower.device)
         return collate_text(texts, self.config).to(self.tower.device)
 
     @torch.inference_mode()
-    def score(self, texts: Sequence[TextFeatures], features: np.ndarray, mask: np.ndarray,
-              weights: LevelWeights | None = None) -> dict[str, np.ndarray]:
+    def score(
+        self, texts: Sequence[TextFeatures], features: np.ndarray, mask: np.ndarray, weights: LevelWeights | None = None
+    ) -> dict[str, np.ndarray]:
         """Score Q texts against V windows.
 
         Args:
@@ -158,9 +178,13 @@ class Encoder:
             (nodes, F) cosines in the order of the graph's nodes, NaN for a node or frame that is not there.
         """
         from explorer.model.hgr_text import slots
+
         frames = torch.from_numpy(np.asarray(features, np.float32)).to(self.tower.device)
-        rows = self.model.explain(self.text_levels([self.text(graph.text)]), frames,
-                                  torch.from_numpy(np.ascontiguousarray(mask)).to(self.tower.device))
+        rows = self.model.explain(
+            self.text_levels([self.text(graph.text)]),
+            frames,
+            torch.from_numpy(np.ascontiguousarray(mask)).to(self.tower.device),
+        )
         return rows.float().cpu().numpy()[slots(graph)]
 
     def _prompt(self, text: str) -> str:

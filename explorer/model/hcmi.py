@@ -2,6 +2,7 @@
 
 It knows nothing of files or towers. Untrained, it ranks as the tower does: the video is the mean of its frames.
 """
+
 from __future__ import annotations
 
 import math
@@ -12,7 +13,16 @@ from torch import Tensor, nn
 
 from explorer.config import ModelConfig
 from explorer.model.batch import TextBatch
-from explorer.model.hierarchy import Adapter, Aggregate, AttentionAggregator, FrameAttention, ZeroLinear, make_aggregator, masked_mean, unit
+from explorer.model.hierarchy import (
+    Adapter,
+    Aggregate,
+    AttentionAggregator,
+    FrameAttention,
+    ZeroLinear,
+    make_aggregator,
+    masked_mean,
+    unit,
+)
 from explorer.model.interaction import (
     clip_phrase_similarity,
     frame_word_similarity,
@@ -24,11 +34,17 @@ from explorer.model.interaction import (
 )
 from explorer.records import LevelWeights
 
-LOGIT_SCALE = 1 / 0.07      # CLIP's start
-LOGIT_SCALE_MAX = 100.0     # CLIP's limit
+LOGIT_SCALE = 1 / 0.07  # CLIP's start
+LOGIT_SCALE_MAX = 100.0  # CLIP's limit
 TOKEN_NAMES = ("frame", "clip", "word", "phrase")
 LEVEL_NAMES = (*TOKEN_NAMES, "video", "sentence")
-COARSE = ("frame_attention.", "video_pool.", "sentence_pool.", "adapters.video.", "adapters.sentence.")   # what the coarse level is made by
+COARSE = (
+    "frame_attention.",
+    "video_pool.",
+    "sentence_pool.",
+    "adapters.video.",
+    "adapters.sentence.",
+)  # what the coarse level is made by
 
 
 @dataclass(frozen=True)
@@ -80,7 +96,7 @@ class TokenWeight(nn.Sequential):
     def __init__(self, dim: int) -> None:
         super().__init__(nn.LayerNorm(dim), nn.Linear(dim, dim // 2 or 1), nn.GELU(), ZeroLinear(dim // 2 or 1, 1))
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:   # type: ignore[override]
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """tokens (N, T, D), mask (N, T) bool -> (N, T)."""
         return softmax_weights(super().forward(tokens).squeeze(-1), mask)
 
@@ -117,10 +133,12 @@ class HCMI(nn.Module):
         self.phrase_aggregator = make_aggregator(config, config.phrases) if learned_text else None
         self.video_pool = Pool(config) if pooled else None
         self.sentence_pool = Pool(config) if pooled and learned_text else None
-        self.adapters = nn.ModuleDict({name: Adapter(config.dim, config.adapter)
-                                       for name in LEVEL_NAMES if config.adapter})
-        self.token_weights = nn.ModuleDict({name: TokenWeight(config.dim) for name in TOKEN_NAMES
-                                            if config.token_weights})
+        self.adapters = nn.ModuleDict(
+            {name: Adapter(config.dim, config.adapter) for name in LEVEL_NAMES if config.adapter}
+        )
+        self.token_weights = nn.ModuleDict(
+            {name: TokenWeight(config.dim) for name in TOKEN_NAMES if config.token_weights}
+        )
 
     def hold_coarse(self) -> None:
         """Let the clip-phrase and frame-word levels learn alone: the video-sentence level stays what it is [ours]."""
@@ -148,8 +166,16 @@ class HCMI(nn.Module):
             video = video + self.video_pool(clips.tokens, clips.mask)
         frames = self._finish("frame", x, mask)
         clip_tokens = self._finish("clip", clips.tokens, clips.mask)
-        return VideoLevels(frames, mask, clip_tokens, clips.mask, self._finish("video", video), clips.assignment,
-                           self._weights("frame", frames, mask), self._weights("clip", clip_tokens, clips.mask))
+        return VideoLevels(
+            frames,
+            mask,
+            clip_tokens,
+            clips.mask,
+            self._finish("video", video),
+            clips.assignment,
+            self._weights("frame", frames, mask),
+            self._weights("clip", clip_tokens, clips.mask),
+        )
 
     def encode_text(self, batch: TextBatch) -> TextLevels:
         """Tower outputs of Q texts to their three levels; phrases as given, or made of words where text is learned.
@@ -169,26 +195,44 @@ class HCMI(nn.Module):
         weights = self._weights("phrase", phrase_tokens, phrases.mask)
         if self.phrase_aggregator is None:
             weights = reweight(weights, batch.phrase_weights)
-        return TextLevels(words, batch.word_mask, phrase_tokens, phrases.mask, self._finish("sentence", sentence),
-                          None if self.phrase_aggregator is None else phrases.assignment,
-                          self._weights("word", words, batch.word_mask), weights)
+        return TextLevels(
+            words,
+            batch.word_mask,
+            phrase_tokens,
+            phrases.mask,
+            self._finish("sentence", sentence),
+            None if self.phrase_aggregator is None else phrases.assignment,
+            self._weights("word", words, batch.word_mask),
+            weights,
+        )
 
-    def similarity(self, text: TextLevels, video: VideoLevels,
-                   weights: LevelWeights | None = None) -> dict[str, Tensor]:
+    def similarity(
+        self, text: TextLevels, video: VideoLevels, weights: LevelWeights | None = None
+    ) -> dict[str, Tensor]:
         """Every text against every video: level name -> (Q, V) for each of LEVELS, and their weighted mean as "total".
 
         Args:
             weights: None takes those of the config; moving them needs no new encoding.
         """
-        with torch.autocast(text.sentence.device.type, enabled=False):   # at a scale of 100 half precision is too rough
+        with torch.autocast(text.sentence.device.type, enabled=False):  # at a scale of 100 half precision is too rough
             levels = {
                 "video_sentence": video_sentence_similarity(video.video, text.sentence),
                 "clip_phrase": clip_phrase_similarity(
-                    video.clips, text.phrases, video.clip_mask, text.phrase_mask,
-                    clip_weights=video.clip_weights, phrase_weights=text.phrase_weights),
+                    video.clips,
+                    text.phrases,
+                    video.clip_mask,
+                    text.phrase_mask,
+                    clip_weights=video.clip_weights,
+                    phrase_weights=text.phrase_weights,
+                ),
                 "frame_word": frame_word_similarity(
-                    video.frames, text.words, video.frame_mask, text.word_mask,
-                    frame_weights=video.frame_weights, word_weights=text.word_weights),
+                    video.frames,
+                    text.words,
+                    video.frame_mask,
+                    text.word_mask,
+                    frame_weights=video.frame_weights,
+                    word_weights=text.word_weights,
+                ),
             }
         return {**levels, "total": total_similarity(levels, weights or self.config.level_weights)}
 
@@ -215,7 +259,7 @@ class HCMI(nn.Module):
         return vectors if mask is None else vectors * mask[..., None]
 
     def _weights(self, name: str, tokens: Tensor, mask: Tensor) -> Tensor:
-        uniform = uniform_weights(mask, tokens.dtype)                         # refuses an empty text or video
+        uniform = uniform_weights(mask, tokens.dtype)  # refuses an empty text or video
         return self.token_weights[name](tokens, mask) if name in self.token_weights else uniform
 
     def _check_width(self, vectors: Tensor, name: str) -> None:
@@ -226,5 +270,7 @@ class HCMI(nn.Module):
 def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Two groups for AdamW: matrices with weight decay; biases, norms and the logit scale without."""
     trained = [p for p in model.parameters() if p.requires_grad]
-    return [{"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-            {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0}]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]

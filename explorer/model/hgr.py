@@ -3,6 +3,7 @@
 The second matcher beside HCMI, with the same three methods and the same records: event, action and entity stand
 where HCMI has video-sentence, clip-phrase and frame-word. With `residual` [ours] it starts as the tower itself.
 """
+
 from __future__ import annotations
 
 import torch
@@ -16,11 +17,11 @@ from explorer.model.hierarchy import ZeroLinear, unit
 from explorer.model.interaction import BUDGET, total_similarity, uniform_weights, video_sentence_similarity
 from explorer.records import LEVELS, LevelWeights
 
-HGR_LEVELS = ("event", "action", "entity")      # in the order of LEVELS
-SHARPNESS = 4.0                                 # of the attention of a node over frames [code]
-DROPOUT = 0.1                                   # on a graph layer's message [derived]
-FEATURE_DROPOUT = 0.3                           # on what a residual reads: the towers half remember their own photos [ours]
-TINY = 1e-12                                    # keeps the gradient of a square root finite at 0
+HGR_LEVELS = ("event", "action", "entity")  # in the order of LEVELS
+SHARPNESS = 4.0  # of the attention of a node over frames [code]
+DROPOUT = 0.1  # on a graph layer's message [derived]
+FEATURE_DROPOUT = 0.3  # on what a residual reads: the towers half remember their own photos [ours]
+TINY = 1e-12  # keeps the gradient of a square root finite at 0
 
 
 class Residual(nn.Module):
@@ -39,7 +40,8 @@ class Residual(nn.Module):
 class GraphLayer(nn.Module):
     """One attention graph layer: each node hears its neighbours.
 
-    beta_ij = softmax over neighbours j of (W_q g_i) . (W_k g_j) / sqrt(D); g_i = LN(g_i + dropout(W_t sum_j beta_ij g_j)).
+    beta_ij = softmax over neighbours j of (W_q g_i) . (W_k g_j) / sqrt(D); g_i = LN(g_i + dropout(W_t sum_j beta_ij
+    g_j)).
     With `residual`, W_t starts at zero and unit length takes the place of the norm, so that cosines stay as they were.
     """
 
@@ -56,7 +58,7 @@ class GraphLayer(nn.Module):
         """nodes (Q, N, D), hears (Q, N, N) bool, row receives from column -> (Q, N, D)."""
         seen = self.before(nodes)
         logits = self.query(seen) @ self.key(seen).transpose(1, 2) * nodes.shape[-1] ** -0.5
-        shares = logits.masked_fill(~hears, torch.finfo(logits.dtype).min).softmax(-1) * hears   # no neighbour: 0
+        shares = logits.masked_fill(~hears, torch.finfo(logits.dtype).min).softmax(-1) * hears  # no neighbour: 0
         return self.after(nodes + self.dropout(self.out(shares @ seen)))
 
 
@@ -67,8 +69,11 @@ class TextGraph(nn.Module):
         super().__init__()
         dim = config.dim
         self.recurrent = nn.GRU(dim, dim, batch_first=True, bidirectional=True) if config.recurrent_text else None
-        self.recurrent_out = (nn.Sequential(nn.LayerNorm(dim), ZeroLinear(dim, dim))
-                              if config.recurrent_text and config.residual else None)
+        self.recurrent_out = (
+            nn.Sequential(nn.LayerNorm(dim), ZeroLinear(dim, dim))
+            if config.recurrent_text and config.residual
+            else None
+        )
         self.event_weights = TokenWeight(dim)
         self.event_out = nn.Sequential(nn.LayerNorm(dim), ZeroLinear(dim, dim)) if config.residual else None
         self.roles = nn.Parameter(torch.ones(len(ROLES), dim))
@@ -78,7 +83,7 @@ class TextGraph(nn.Module):
         words = self._words(batch)
         event = self._event(words, batch)
         nodes = span_max(words, batch.holds[:, 1:]) * self.roles[batch.roles[:, 1:]]
-        nodes = torch.cat([event[:, None], unit(nodes)], dim=1) * batch.node_mask[:, :, None]    # (Q, N, D)
+        nodes = torch.cat([event[:, None], unit(nodes)], dim=1) * batch.node_mask[:, :, None]  # (Q, N, D)
         for layer in self.layers:
             nodes = layer(nodes, batch.hears)
         return unit(nodes) * batch.node_mask[:, :, None]
@@ -88,11 +93,13 @@ class TextGraph(nn.Module):
         if self.recurrent is None:
             return words
         lengths = batch.text.word_mask.sum(1).cpu()
-        packed = nn.utils.rnn.pack_padded_sequence(words * words.shape[-1] ** 0.5, lengths, batch_first=True,
-                                                   enforce_sorted=False)
-        padded, _ = nn.utils.rnn.pad_packed_sequence(self.recurrent(packed)[0], batch_first=True,
-                                                     total_length=words.shape[1])
-        read = padded.unflatten(-1, (2, -1)).mean(2)                          # both directions: (Q, W, D)
+        packed = nn.utils.rnn.pack_padded_sequence(
+            words * words.shape[-1] ** 0.5, lengths, batch_first=True, enforce_sorted=False
+        )
+        padded, _ = nn.utils.rnn.pad_packed_sequence(
+            self.recurrent(packed)[0], batch_first=True, total_length=words.shape[1]
+        )
+        read = padded.unflatten(-1, (2, -1)).mean(2)  # both directions: (Q, W, D)
         return read if self.recurrent_out is None else words + self.recurrent_out(read)
 
     def _event(self, words: Tensor, batch: GraphBatch) -> Tensor:
@@ -105,7 +112,7 @@ class TextGraph(nn.Module):
 def span_max(words: Tensor, holds: Tensor) -> Tensor:
     """Element-wise largest value of each node's words: (Q, W, D), (Q, N, W) bool -> (Q, N, D), 0 without a word."""
     lowest = torch.finfo(words.dtype).min
-    best = words[:, None].masked_fill(~holds[..., None], lowest).amax(2)      # (Q, N, W, D) -> (Q, N, D)
+    best = words[:, None].masked_fill(~holds[..., None], lowest).amax(2)  # (Q, N, W, D) -> (Q, N, D)
     return best * holds.any(-1, keepdim=True)
 
 
@@ -125,7 +132,7 @@ def attended_similarity(nodes: Tensor, frames: Tensor, frame_mask: Tensor, *, bu
     Returns:
         (Q, N, V) in [-1, 1]; 0 for a node that is not there.
     """
-    gram = frames @ frames.transpose(1, 2)                                    # (V, F, F)
+    gram = frames @ frames.transpose(1, 2)  # (V, F, F)
     step = max(1, budget // max(1, nodes.shape[1] * frame_mask.numel()))
     pieces = [_attended(part, frames, frame_mask, gram) for part in nodes.split(step)]
     return torch.cat(pieces)
@@ -136,7 +143,7 @@ def _attended(nodes: Tensor, frames: Tensor, mask: Tensor, gram: Tensor) -> Tens
     positive = cosines.clamp(min=0) * mask
     length = positive.square().sum(-1, keepdim=True).clamp(min=TINY).sqrt()
     logits = (SHARPNESS * positive / length).masked_fill(~mask, torch.finfo(cosines.dtype).min)
-    shares = logits.softmax(-1)                                               # (Q, N, V, F)
+    shares = logits.softmax(-1)  # (Q, N, V, F)
     squared = (torch.einsum("qnvf,vfg->qnvg", shares, gram) * shares).sum(-1)
     return (shares * cosines).sum(-1) / squared.clamp(min=TINY).sqrt()
 
@@ -152,11 +159,16 @@ class HGR(nn.Module):
         self.config = config
         self.text = TextGraph(config)
         self.frame_weights = TokenWeight(config.dim)
-        self.video = nn.ModuleDict({level: Residual(config.dim) if config.residual else nn.Linear(config.dim, config.dim)
-                                    for level in HGR_LEVELS})
+        self.video = nn.ModuleDict(
+            {
+                level: Residual(config.dim) if config.residual else nn.Linear(config.dim, config.dim)
+                for level in HGR_LEVELS
+            }
+        )
 
     def hold_event(self) -> None:
-        """Let the action and entity levels learn alone: the event stays what it is, at the start the tower's mean pool [ours]."""
+        """Let the action and entity levels learn alone: the event stays what it is, at the start the tower's mean
+        pool [ours]."""
         for part in (self.text.event_weights, self.text.event_out, self.frame_weights, self.video["event"]):
             if part is not None:
                 part.requires_grad_(False)
@@ -173,11 +185,11 @@ class HGR(nn.Module):
         Raises:
             ValueError: another width than the config's, or a video without a real frame.
         """
-        weights = uniform_weights(mask)                                       # refuses an empty video
+        weights = uniform_weights(mask)  # refuses an empty video
         x = self._unit(frames, "frame features") * mask[:, :, None]
         mapped = {level: unit(self.video[level](x)) * mask[:, :, None] for level in HGR_LEVELS[1:]}
         pooled = torch.einsum("vf,vfd->vd", self.frame_weights(x, mask), self.video["event"](x))
-        own = torch.diag_embed(mask.to(x.dtype))                              # (V, F, F)
+        own = torch.diag_embed(mask.to(x.dtype))  # (V, F, F)
         return VideoLevels(mapped["entity"], mask, mapped["action"], mask, unit(pooled), own, weights, weights)
 
     def encode_text(self, batch: GraphBatch) -> TextLevels:
@@ -191,10 +203,20 @@ class HGR(nn.Module):
         self._unit(batch.text.words, "word features")
         nodes = self.text(batch)
         mask, weights = batch.node_mask, batch.node_weights * batch.node_mask
-        return TextLevels(nodes[:, ENTITIES], mask[:, ENTITIES], nodes[:, ACTIONS], mask[:, ACTIONS], nodes[:, 0], None,
-                          _shares(weights[:, ENTITIES]), _shares(weights[:, ACTIONS]))
+        return TextLevels(
+            nodes[:, ENTITIES],
+            mask[:, ENTITIES],
+            nodes[:, ACTIONS],
+            mask[:, ACTIONS],
+            nodes[:, 0],
+            None,
+            _shares(weights[:, ENTITIES]),
+            _shares(weights[:, ACTIONS]),
+        )
 
-    def similarity(self, text: TextLevels, video: VideoLevels, weights: LevelWeights | None = None) -> dict[str, Tensor]:
+    def similarity(
+        self, text: TextLevels, video: VideoLevels, weights: LevelWeights | None = None
+    ) -> dict[str, Tensor]:
         """Every text against every video: (Q, V) for each of HGR_LEVELS, the same under LEVELS, and "total".
 
         Args:

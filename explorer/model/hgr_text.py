@@ -1,4 +1,5 @@
 """Pads role graphs beside the tower's word outputs into the tensors HGR takes: who holds which word, who hears whom."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -16,9 +17,9 @@ from explorer.language.roles import ROLES
 from explorer.model.batch import TextBatch, collate_text
 from explorer.records import TextFeatures
 
-ACTIONS = slice(1, 1 + MAX_ACTIONS)                 # slot 0 is the event
+ACTIONS = slice(1, 1 + MAX_ACTIONS)  # slot 0 is the event
 ENTITIES = slice(1 + MAX_ACTIONS, 1 + MAX_ACTIONS + MAX_ENTITIES)
-SLOTS = 1 + MAX_ACTIONS + MAX_ENTITIES              # N, the same for every text
+SLOTS = 1 + MAX_ACTIONS + MAX_ENTITIES  # N, the same for every text
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,9 @@ def _place(text: str, wanted: str, cursor: int) -> int:
     return at if at >= 0 else first
 
 
-def collate_graphs(features: Sequence[TextFeatures], config: ModelConfig, *,
-                   graphs: Sequence[RoleGraph] | None = None) -> GraphBatch:
+def collate_graphs(
+    features: Sequence[TextFeatures], config: ModelConfig, *, graphs: Sequence[RoleGraph] | None = None
+) -> GraphBatch:
     """Tower outputs of Q texts and their role graphs as one padded batch.
 
     Args:
@@ -102,22 +104,27 @@ def collate_graphs(features: Sequence[TextFeatures], config: ModelConfig, *,
         raise ValueError(f"{len(found)} graphs for {len(features)} texts")
     shape = (len(features), SLOTS)
     holds = np.zeros((*shape, batch.words.shape[1]), dtype=bool)
-    hears, roles, weights = np.zeros((*shape, SLOTS), dtype=bool), np.zeros(shape, dtype=np.int64), np.ones(shape, np.float32)
+    hears, roles, weights = (
+        np.zeros((*shape, SLOTS), dtype=bool),
+        np.zeros(shape, dtype=np.int64),
+        np.ones(shape, np.float32),
+    )
     for row, (text, graph) in enumerate(zip(features, found)):
         _fill(graph, text, holds[row], hears[row], roles[row], weights[row])
-    node_mask = np.asarray(holds.any(axis=-1))                                # (Q, SLOTS)
-    node_mask[:, 0] = True                                                    # every text has its event
+    node_mask = np.asarray(holds.any(axis=-1))  # (Q, SLOTS)
+    node_mask[:, 0] = True  # every text has its event
     hears &= node_mask[:, :, None] & node_mask[:, None, :]
     return GraphBatch(batch, *map(torch.from_numpy, (holds, node_mask, roles, hears, weights)))
 
 
-def _fill(graph: RoleGraph, text: TextFeatures, holds: np.ndarray, hears: np.ndarray, roles: np.ndarray,
-          weights: np.ndarray) -> None:
+def _fill(
+    graph: RoleGraph, text: TextFeatures, holds: np.ndarray, hears: np.ndarray, roles: np.ndarray, weights: np.ndarray
+) -> None:
     """Write one graph into its rows: holds (N, W), hears (N, N), roles (N,), weights (N,)."""
-    spans = align(text.text, text.word_texts[:len(text.words)])[:holds.shape[1]]
+    spans = align(text.text, text.word_texts[: len(text.words)])[: holds.shape[1]]
     places = slots(graph)
     for place, node in zip(places, graph.nodes):
-        holds[place, :len(spans)] = [start < node.end and node.start < end for start, end in spans]
+        holds[place, : len(spans)] = [start < node.end and node.start < end for start, end in spans]
         roles[place] = ROLES.index(node.role) if node.role else 0
         weights[place] = _weight(node, text)
     for edge in graph.edges:
@@ -128,5 +135,11 @@ def _weight(node: Node, text: TextFeatures) -> float:
     """The weight a person gave the phrase that a node's head lies in."""
     if node.kind == "event":
         return 1.0
-    return next((phrase.weight for phrase in text.phrase_spans
-                 if phrase.start < node.head_end and node.head_start < phrase.end), 1.0)
+    return next(
+        (
+            phrase.weight
+            for phrase in text.phrase_spans
+            if phrase.start < node.head_end and node.head_start < phrase.end
+        ),
+        1.0,
+    )

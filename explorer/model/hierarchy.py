@@ -2,6 +2,7 @@
 
 Everything learned here speaks through a projection that starts at zero, so an untrained model is the tower itself.
 """
+
 from __future__ import annotations
 
 from typing import NamedTuple
@@ -13,9 +14,9 @@ from torch import Tensor, nn
 from explorer.config import ModelConfig
 from explorer.model.interaction import softmax_weights, uniform_weights
 
-NEIGHBOURS = 3          # k of the density [known from TCFormer, HBI]
-DECIMALS = 5            # squared distances closer than this are ties: fp16 features and matmuls are no finer
-MLP_RATIO = 4           # hidden width of a feed-forward layer over D, as in CLIP
+NEIGHBOURS = 3  # k of the density [known from TCFormer, HBI]
+DECIMALS = 5  # squared distances closer than this are ties: fp16 features and matmuls are no finer
+MLP_RATIO = 4  # hidden width of a feed-forward layer over D, as in CLIP
 
 
 class Aggregate(NamedTuple):
@@ -52,7 +53,7 @@ class ZeroLinear(nn.Linear):
             nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        return super().forward(x) * self.out_features ** -0.5
+        return super().forward(x) * self.out_features**-0.5
 
 
 class Attention(nn.Module):
@@ -69,7 +70,7 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, context: Tensor, mask: Tensor) -> Tensor:
         """x (B, N, D), context (B, M, D), mask (B, M) bool -> (B, N, D)."""
-        query = self._split(self.query(x))                                    # (B, H, N, D/H)
+        query = self._split(self.query(x))  # (B, H, N, D/H)
         key, value = map(self._split, self.key_value(context).chunk(2, dim=-1))
         mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None, :])
         return self.out(mixed.transpose(1, 2).flatten(2))
@@ -143,24 +144,24 @@ def dpc_knn(tokens: Tensor, mask: Tensor, n_out: int) -> Tensor:
     Returns:
         (B, N, C) bool, one True in the row of each real token.
     """
-    host = torch.device("cpu") if tokens.device.type == "mps" else tokens.device   # MPS has no float64
+    host = torch.device("cpu") if tokens.device.type == "mps" else tokens.device  # MPS has no float64
     real = mask.to(host)
-    squared = _squared_distances(tokens, real)                                # (B, N, N) float64, inf at padding
-    density = _density(squared, real)                                         # (B, N)
+    squared = _squared_distances(tokens, real)  # (B, N, N) float64, inf at padding
+    density = _density(squared, real)  # (B, N)
     score = density * _distance_to_denser(squared, density, real)
-    score = score.masked_fill(~real, -1.0)                                    # real scores are never below 0
+    score = score.masked_fill(~real, -1.0)  # real scores are never below 0
     order = score.argsort(dim=1, descending=True, stable=True)
-    centres = order[:, :n_out].sort(dim=1).values                             # (B, C) ascending in time
+    centres = order[:, :n_out].sort(dim=1).values  # (B, C) ascending in time
     columns = centres[:, None, :].expand(-1, tokens.shape[1], -1)
-    owner = squared.gather(2, columns).argmin(2)                              # first of equals
-    members = F.one_hot(owner, n_out).bool()                                  # (B, N, C)
+    owner = squared.gather(2, columns).argmin(2)  # first of equals
+    members = F.one_hot(owner, n_out).bool()  # (B, N, C)
     return (members & real[:, :, None]).to(tokens.device)
 
 
 def _squared_distances(tokens: Tensor, mask: Tensor) -> Tensor:
-    with torch.autocast(tokens.device.type, enabled=False):                   # fp16 would make everything a tie
+    with torch.autocast(tokens.device.type, enabled=False):  # fp16 would make everything a tie
         tokens = tokens.float()
-        products = (tokens @ tokens.transpose(1, 2)).to(mask.device).double() # (B, N, N)
+        products = (tokens @ tokens.transpose(1, 2)).to(mask.device).double()  # (B, N, N)
     lengths = products.diagonal(dim1=1, dim2=2)
     squared = (lengths[:, :, None] + lengths[:, None, :] - 2 * products).clamp(min=0)
     squared = squared.round(decimals=DECIMALS) / tokens.shape[2]
@@ -170,16 +171,16 @@ def _squared_distances(tokens: Tensor, mask: Tensor) -> Tensor:
 
 def _density(squared: Tensor, mask: Tensor) -> Tensor:
     nearest = squared.topk(min(NEIGHBOURS, squared.shape[2]), dim=2, largest=False, sorted=True).values
-    count = mask.sum(1, keepdim=True).clamp(min=1, max=NEIGHBOURS)            # a short video has fewer
+    count = mask.sum(1, keepdim=True).clamp(min=1, max=NEIGHBOURS)  # a short video has fewer
     return torch.exp(-nearest.masked_fill(nearest.isinf(), 0.0).sum(2) / count)
 
 
 def _distance_to_denser(squared: Tensor, density: Tensor, mask: Tensor) -> Tensor:
     order = density.masked_fill(~mask, -1.0).argsort(dim=1, descending=True, stable=True)
-    rank = order.argsort(dim=1)                                               # 0 is densest; equals by index
-    denser = rank[:, None, :] < rank[:, :, None]                              # j denser than i
-    nearest = squared.masked_fill(~denser, torch.inf).amin(2)                 # (B, N)
-    largest = squared.masked_fill(squared.isinf(), 0.0).amax((1, 2))          # (B,)
+    rank = order.argsort(dim=1)  # 0 is densest; equals by index
+    denser = rank[:, None, :] < rank[:, :, None]  # j denser than i
+    nearest = squared.masked_fill(~denser, torch.inf).amin(2)  # (B, N)
+    largest = squared.masked_fill(squared.isinf(), 0.0).amax((1, 2))  # (B,)
     return torch.where(nearest.isinf(), largest[:, None], nearest).sqrt()
 
 
@@ -197,13 +198,13 @@ class DensityAggregator(nn.Module):
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Aggregate:
         """tokens (B, N, D), mask (B, N) bool -> Aggregate of n_out tokens a row."""
-        members = dpc_knn(tokens, mask, self.n_out)                           # (B, N, C) bool
-        real = members.any(1)                                                 # (B, C)
+        members = dpc_knn(tokens, mask, self.n_out)  # (B, N, C) bool
+        real = members.any(1)  # (B, C)
         if not self.learned:
             share = (members / members.sum(1, keepdim=True).clamp(min=1)).to(tokens.dtype)
             return Aggregate(share.transpose(1, 2) @ tokens, share, real)
-        logits = self.score(self.norm(tokens)).expand(-1, -1, self.n_out)     # (B, N, C)
-        share = softmax_weights(logits.transpose(1, 2), members.transpose(1, 2)).to(tokens.dtype)   # (B, C, N)
+        logits = self.score(self.norm(tokens)).expand(-1, -1, self.n_out)  # (B, N, C)
+        share = softmax_weights(logits.transpose(1, 2), members.transpose(1, 2)).to(tokens.dtype)  # (B, C, N)
         merged = share @ tokens
         merged = merged + self.cross(self.norm(merged), self.norm(tokens), mask)
         return Aggregate(merged * real[:, :, None], share.transpose(1, 2), real)
@@ -225,8 +226,8 @@ class AttentionAggregator(nn.Module):
         """tokens (B, N, D), mask (B, N) bool -> Aggregate of n_out tokens a row, no more than its real tokens."""
         normed = self.norm(tokens)
         x = tokens + self.attention(normed, normed, mask)
-        real = torch.arange(self.n_out, device=mask.device) < mask.sum(1, keepdim=True)             # (B, C)
-        share = softmax_weights(self.assign(x).transpose(1, 2), mask[:, None, :]).to(x.dtype)       # (B, C, N)
+        real = torch.arange(self.n_out, device=mask.device) < mask.sum(1, keepdim=True)  # (B, C)
+        share = softmax_weights(self.assign(x).transpose(1, 2), mask[:, None, :]).to(x.dtype)  # (B, C, N)
         share = share * real[:, :, None]
         merged = share @ x
         merged = merged + self.feed_forward(merged)

@@ -1,4 +1,5 @@
 """Scores texts against videos at three levels: pure functions over unit vectors, every mask True where real."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from explorer.records import LEVELS, LevelWeights
 
-BUDGET = 1 << 24   # elements of one (Q, W, V, F) table: 64 MB in fp32
+BUDGET = 1 << 24  # elements of one (Q, W, V, F) table: 64 MB in fp32
 
 
 def uniform_weights(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -25,7 +26,7 @@ def uniform_weights(mask: Tensor, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def softmax_weights(logits: Tensor, mask: Tensor) -> Tensor:
     """Learned token weights: softmax of (N, T) logits over the real positions of each row; padding gets exactly 0."""
-    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))          # half precision sums to 1 too roughly
+    logits = logits.to(torch.promote_types(logits.dtype, torch.float32))  # half precision sums to 1 too roughly
     lowest = torch.finfo(logits.dtype).min
     return logits.masked_fill(~mask, lowest).softmax(-1) * mask
 
@@ -47,9 +48,16 @@ def reweight(weights: Tensor, factors: Tensor) -> Tensor:
     return product / sums
 
 
-def late_interaction(rows: Tensor, columns: Tensor, row_mask: Tensor, column_mask: Tensor, *,
-                     row_weights: Tensor | None = None, column_weights: Tensor | None = None,
-                     budget: int = BUDGET) -> Tensor:
+def late_interaction(
+    rows: Tensor,
+    columns: Tensor,
+    row_mask: Tensor,
+    column_mask: Tensor,
+    *,
+    row_weights: Tensor | None = None,
+    column_weights: Tensor | None = None,
+    budget: int = BUDGET,
+) -> Tensor:
     """Weighted token interaction: s = 1/2 [ sum_i a_i max_j c_ij + sum_j b_j max_i c_ij ], c_ij = row_i . column_j.
 
     Form of DRL (arXiv 2203.07111), which HCMI cites; with uniform weights it is the plain max-mean of ColBERT, both
@@ -70,25 +78,37 @@ def late_interaction(rows: Tensor, columns: Tensor, row_mask: Tensor, column_mas
     v_step = max(1, min(columns.shape[0], budget // table))
     q_step = max(1, budget // (table * v_step))
     pieces = [
-        torch.cat([_piece(rows[q:q + q_step], columns[v:v + v_step], row_mask[q:q + q_step],
-                          column_mask[v:v + v_step], a[q:q + q_step], b[v:v + v_step])
-                   for v in range(0, columns.shape[0], v_step)], dim=1)
-        for q in range(0, rows.shape[0], q_step)]
+        torch.cat(
+            [
+                _piece(
+                    rows[q : q + q_step],
+                    columns[v : v + v_step],
+                    row_mask[q : q + q_step],
+                    column_mask[v : v + v_step],
+                    a[q : q + q_step],
+                    b[v : v + v_step],
+                )
+                for v in range(0, columns.shape[0], v_step)
+            ],
+            dim=1,
+        )
+        for q in range(0, rows.shape[0], q_step)
+    ]
     return torch.cat(pieces)
 
 
 def _piece(rows: Tensor, columns: Tensor, row_mask: Tensor, column_mask: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """late_interaction of texts and videos that fit the budget."""
     (q, w, _), (v, f, _) = rows.shape, columns.shape
-    cosines = (rows.flatten(0, 1) @ columns.flatten(0, 1).T).view(q, w, v, f)     # (Q, W, V, F)
+    cosines = (rows.flatten(0, 1) @ columns.flatten(0, 1).T).view(q, w, v, f)  # (Q, W, V, F)
     lowest = torch.finfo(cosines.dtype).min
-    for padded in (~column_mask, ~row_mask[:, :, None, None]):                    # in place: the table is the big thing
+    for padded in (~column_mask, ~row_mask[:, :, None, None]):  # in place: the table is the big thing
         if bool(padded.any()):
             cosines = cosines.masked_fill_(padded, lowest)
-    # The maximum of a padded position is the lowest value. Its weight of 0 removes it from the score; as the gradient of a learned
-    # weight it would overflow, so it becomes 0.
-    best_column = cosines.amax(3).masked_fill(~row_mask[:, :, None], 0.0)         # (Q, W, V)
-    best_row = cosines.amax(1).masked_fill(~column_mask, 0.0)                     # (Q, V, F)
+    # The maximum of a padded position is the lowest value. Its weight of 0 removes it from the score; as the gradient
+    # of a learned weight it would overflow, so it becomes 0.
+    best_column = cosines.amax(3).masked_fill(~row_mask[:, :, None], 0.0)  # (Q, W, V)
+    best_row = cosines.amax(1).masked_fill(~column_mask, 0.0)  # (Q, V, F)
     wide = torch.promote_types(cosines.dtype, a.dtype)
     towards = torch.einsum("qw,qwv->qv", a.to(wide), best_column.to(wide))
     back = torch.einsum("vf,qvf->qv", b.to(wide), best_row.to(wide))
@@ -108,8 +128,15 @@ def video_sentence_similarity(video: Tensor, sentence: Tensor) -> Tensor:
     return sentence @ video.T
 
 
-def clip_phrase_similarity(clips: Tensor, phrases: Tensor, clip_mask: Tensor, phrase_mask: Tensor, *,
-                           clip_weights: Tensor | None = None, phrase_weights: Tensor | None = None) -> Tensor:
+def clip_phrase_similarity(
+    clips: Tensor,
+    phrases: Tensor,
+    clip_mask: Tensor,
+    phrase_mask: Tensor,
+    *,
+    clip_weights: Tensor | None = None,
+    phrase_weights: Tensor | None = None,
+) -> Tensor:
     """Score every text against every video at the middle level, clip against phrase; else as frame_word_similarity.
 
     Args:
@@ -120,12 +147,20 @@ def clip_phrase_similarity(clips: Tensor, phrases: Tensor, clip_mask: Tensor, ph
     Returns:
         (Q, V) similarity in [-1, 1].
     """
-    return late_interaction(phrases, clips, phrase_mask, clip_mask,
-                            row_weights=phrase_weights, column_weights=clip_weights)
+    return late_interaction(
+        phrases, clips, phrase_mask, clip_mask, row_weights=phrase_weights, column_weights=clip_weights
+    )
 
 
-def frame_word_similarity(frames: Tensor, words: Tensor, frame_mask: Tensor, word_mask: Tensor, *,
-                          frame_weights: Tensor | None = None, word_weights: Tensor | None = None) -> Tensor:
+def frame_word_similarity(
+    frames: Tensor,
+    words: Tensor,
+    frame_mask: Tensor,
+    word_mask: Tensor,
+    *,
+    frame_weights: Tensor | None = None,
+    word_weights: Tensor | None = None,
+) -> Tensor:
     """Score every text against every video at the finest level, frame against word.
 
     Each word keeps its best frame and each frame its best word; each direction is averaged over the
@@ -153,8 +188,9 @@ def frame_word_similarity(frames: Tensor, words: Tensor, frame_mask: Tensor, wor
         >>> frame_word_similarity(frames, words, real, real)
         tensor([[0.7500]])
     """
-    return late_interaction(words, frames, word_mask, frame_mask,
-                            row_weights=word_weights, column_weights=frame_weights)
+    return late_interaction(
+        words, frames, word_mask, frame_mask, row_weights=word_weights, column_weights=frame_weights
+    )
 
 
 def total_similarity(levels: Mapping[str, Tensor], weights: LevelWeights) -> Tensor:
@@ -166,4 +202,4 @@ def total_similarity(levels: Mapping[str, Tensor], weights: LevelWeights) -> Ten
         >>> total_similarity(levels, LevelWeights(video=2, clip=1, frame=1))
         tensor([[0.5000]])
     """
-    return sum(levels[name] * share for name, share in zip(LEVELS, weights.normalised()))   # type: ignore[return-value]
+    return sum(levels[name] * share for name, share in zip(LEVELS, weights.normalised()))  # type: ignore[return-value]

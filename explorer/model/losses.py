@@ -3,6 +3,7 @@
 Every function sees one whole batch of B pairs: similarity[i, j] is text i against video j, pair i belongs together, and
 positives[i, j] says that j counts as right for anchor i. Over several GPUs the features are gathered first.
 """
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -37,9 +38,9 @@ def denoised_positives(first: Tensor, second: Tensor, video_ids: Tensor) -> Tens
     Returns:
         (B, B) bool, row i the positives of anchor i, its diagonal True.
     """
-    both = first + second                                   # the four cosines of a pair sum to one product
-    across = both @ both.T / 4                              # (B, B)
-    threshold = (first * second).sum(-1, keepdim=True)      # (B, 1)
+    both = first + second  # the four cosines of a pair sum to one product
+    across = both @ both.T / 4  # (B, B)
+    threshold = (first * second).sum(-1, keepdim=True)  # (B, 1)
     return (across >= threshold) | positives_by_id(video_ids)
 
 
@@ -60,7 +61,7 @@ def contrastive(similarity: Tensor, logit_scale: Tensor | float, positives: Tens
 
 
 def _towards_positives(logits: Tensor, positives: Tensor) -> Tensor:
-    likelihood = logits.log_softmax(-1).masked_fill(~positives, 0.0).sum(-1)    # (B,)
+    likelihood = logits.log_softmax(-1).masked_fill(~positives, 0.0).sum(-1)  # (B,)
     return -(likelihood / positives.sum(-1)).mean()
 
 
@@ -79,7 +80,7 @@ def hinge(similarity: Tensor, positives: Tensor, margin: float) -> Tensor:
         Scalar.
     """
     own = similarity.diagonal()
-    lowest = torch.finfo(similarity.dtype).min / 2          # halved: adding to it must not overflow
+    lowest = torch.finfo(similarity.dtype).min / 2  # halved: adding to it must not overflow
     hardest_video = similarity.masked_fill(positives, lowest).amax(1)
     hardest_text = similarity.T.masked_fill(positives, lowest).amax(1)
     return ((hardest_video - own + margin).clamp(min=0) + (hardest_text - own + margin).clamp(min=0)).mean()
@@ -90,9 +91,15 @@ def marginal_samples(similarity: Tensor, positives: Tensor, margin: float) -> Te
     return hinge(similarity, positives, margin) / 2
 
 
-def hierarchical(levels: Mapping[str, Tensor], logit_scale: Tensor | float, *, positives: Tensor,
-                 margin: float = 0.1, margin_weight: float = 1.0,
-                 level_weights: Mapping[str, float] | None = None) -> dict[str, Tensor]:
+def hierarchical(
+    levels: Mapping[str, Tensor],
+    logit_scale: Tensor | float,
+    *,
+    positives: Tensor,
+    margin: float = 0.1,
+    margin_weight: float = 1.0,
+    level_weights: Mapping[str, float] | None = None,
+) -> dict[str, Tensor]:
     """HCMI's whole loss as named terms: contrastive at every level given, and marginal samples.
 
     Args:
@@ -108,8 +115,11 @@ def hierarchical(levels: Mapping[str, Tensor], logit_scale: Tensor | float, *, p
         ValueError: no term is left.
     """
     wanted = {name: (level_weights or {}).get(name, 1.0) for name in LEVELS if name in levels}
-    terms = {f"contrastive_{name}": (contrastive(levels[name], logit_scale, positives), weight)
-             for name, weight in wanted.items() if weight}
+    terms = {
+        f"contrastive_{name}": (contrastive(levels[name], logit_scale, positives), weight)
+        for name, weight in wanted.items()
+        if weight
+    }
     if margin_weight:
         terms["marginal"] = (marginal_samples(levels["video_sentence"], positives, margin), margin_weight)
     if not terms:

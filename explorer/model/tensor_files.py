@@ -2,6 +2,7 @@
 
 The manifest, model.json, holds the SHA-256 of every tensor file and of its own bytes; it is written last, in one step.
 """
+
 from __future__ import annotations
 
 import contextlib
@@ -19,8 +20,8 @@ from explorer.records import ExplorerError
 
 MANIFEST = "model.json"
 WEIGHTS = "weights.safetensors"
-MANIFEST_LIMIT = 1 << 20      # bytes; a manifest is a few kB
-BLANK = "0" * 64              # stands for the manifest's own digest while it is taken
+MANIFEST_LIMIT = 1 << 20  # bytes; a manifest is a few kB
+BLANK = "0" * 64  # stands for the manifest's own digest while it is taken
 
 
 def write_folder(folder: Path, files: Mapping[str, Mapping[str, Tensor]], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -43,8 +44,10 @@ def write_folder(folder: Path, files: Mapping[str, Mapping[str, Tensor]], body: 
         raise ValueError("a manifest makes its own 'sha256' and 'files'")
     for name, tensors in files.items():
         refuse_not_finite(tensors, f"{folder / name}")
-    encoded = {name: save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
-               for name, tensors in files.items()}
+    encoded = {
+        name: save({key: value.detach().cpu().contiguous() for key, value in tensors.items()})
+        for name, tensors in files.items()
+    }
     _make_folder(folder)
     entries = {name: _write_file(folder, name, data) for name, data in encoded.items()}
     text = json.dumps({"sha256": BLANK, "files": entries, **body}, indent=1, allow_nan=False) + "\n"
@@ -86,8 +89,9 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     path = folder / MANIFEST
     manifest = parse_manifest(_read(path, limit=MANIFEST_LIMIT))
     if manifest is None:
-        raise ExplorerError(f"{path} is damaged or was changed by hand; "
-                            f"restore {folder.name} from a copy or train it again")
+        raise ExplorerError(
+            f"{path} is damaged or was changed by hand; restore {folder.name} from a copy or train it again"
+        )
     return manifest
 
 
@@ -115,8 +119,10 @@ def read_tensors(folder: Path, name: str = WEIGHTS, *, manifest: Mapping[str, An
     data = _verified(folder, name, manifest or read_manifest(folder))
     try:
         tensors = load(data)
-    except (SafetensorError, ValueError, KeyError) as error:      # a manifest may vouch for bytes that never were tensors
-        raise ExplorerError(f"{folder / name} holds no tensors ({error}); choose another checkpoint or train it again") from error
+    except (SafetensorError, ValueError, KeyError) as error:  # a manifest may vouch for bytes that never were tensors
+        raise ExplorerError(
+            f"{folder / name} holds no tensors ({error}); choose another checkpoint or train it again"
+        ) from error
     refuse_not_finite(tensors, f"{folder.name}/{name}")
     return tensors
 
@@ -137,11 +143,13 @@ def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
     entry = manifest["files"].get(name)
     if entry is None:
         raise ExplorerError(f"{folder.name} holds no {name}; restore it from a copy or train it again")
-    path = folder / Path(entry["file"]).name            # a manifest never leads out of its folder
+    path = folder / Path(entry["file"]).name  # a manifest never leads out of its folder
     data = _read(path, limit=entry["bytes"])
     if len(data) != entry["bytes"] or hashlib.sha256(data).hexdigest() != entry["sha256"]:
-        raise ExplorerError(f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; "
-                            f"restore {folder.name} from a copy or train it again")
+        raise ExplorerError(
+            f"{path} is damaged: its SHA-256 is not the one in {MANIFEST}; "
+            f"restore {folder.name} from a copy or train it again"
+        )
     return data
 
 
@@ -151,8 +159,9 @@ def _read(path: Path, *, limit: int) -> bytes:
             raise ExplorerError(f"{path} is larger than the {limit} bytes it may have; restore it from a copy")
         return path.read_bytes()
     except OSError as error:
-        raise ExplorerError(f"cannot read {path}: {error.strerror}; "
-                            "restore it from a copy or choose another checkpoint") from error
+        raise ExplorerError(
+            f"cannot read {path}: {error.strerror}; restore it from a copy or choose another checkpoint"
+        ) from error
 
 
 def refuse_not_finite(tensors: Mapping[str, Tensor], name: str) -> None:

@@ -1,4 +1,6 @@
-"""What a score means: a bank of unrelated captions gives each window and level a null distribution to stand out from."""
+"""What a score means: a bank of unrelated captions gives each window and level a null distribution to stand out
+from."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -15,17 +17,18 @@ from explorer.search.rerank import Encoder, array, compare, presence
 from explorer.search.retrieve import Library
 
 BANK_FILE = "caption_bank.txt"
-SAMPLE = 256                    # windows of the library that stand for all: the null's quantiles move by under 0.03
-QB_BETA = 20.0                  # inverse temperature of QB-Norm (arXiv 2112.12777)
-# Standing from which a phrase counts as found. Read in its sentence, a phrase shares the sentence's standing, so the line is higher: it
-# leaves out 15 % of what Flickr8k's validation photos show (benchmarks/absence.py). As texts of their own, 65 % of a clip's own phrases
-# stand above 1 and 17 % of other clips' (46 clips, an earlier tower).
+SAMPLE = 256  # windows of the library that stand for all: the null's quantiles move by under 0.03
+QB_BETA = 20.0  # inverse temperature of QB-Norm (arXiv 2112.12777)
+# Standing from which a phrase counts as found. Read in its sentence, a phrase shares the sentence's standing, so the
+# line is higher: it
+# leaves out 15 % of what Flickr8k's validation photos show (benchmarks/absence.py). As texts of their own, 65 % of a
+# clip's own phrases stand above 1 and 17 % of other clips' (46 clips, an earlier tower).
 FOUND_Z = {"prompted": 1.0, "contextual": 2.3, "learned": 2.3}
-EVIDENCE = 0.8                  # spreads above chance; doubts 5 % of present queries on Flickr8k validation (benchmarks/absence.py)
-SLOPE = 1.0                     # of confidence over evidence, in spreads
-MOST_WINDOWS = 1 << 31          # more than any library holds: asks the sample for all
-CONFIDENT = 0.5                 # confidence from which a result is shown without a warning
-FEW_WINDOWS = 32                # below about this many, the library itself is too small to say what is usual
+EVIDENCE = 0.8  # spreads above chance; doubts 5 % of present queries on Flickr8k validation (benchmarks/absence.py)
+SLOPE = 1.0  # of confidence over evidence, in spreads
+MOST_WINDOWS = 1 << 31  # more than any library holds: asks the sample for all
+CONFIDENT = 0.5  # confidence from which a result is shown without a warning
+FEW_WINDOWS = 32  # below about this many, the library itself is too small to say what is usual
 
 
 @dataclass(frozen=True)
@@ -42,16 +45,17 @@ class Calibration:
     phrases: np.ndarray
     reference: Any
     null: np.ndarray
-    windows: int = 0            # of the whole library
+    windows: int = 0  # of the whole library
 
     @cached_property
     def chance(self) -> tuple[float, float]:
         """Evidence that an unrelated text finds in the whole library by chance alone: its middle and its spread.
 
         The bank's best evidence over the sample tells both (median, and median distance x 1.4826: captions that the
-        library happens to show do not move them). Beyond the sample the best of N grows like sqrt(2 ln N), as a normal's.
+        library happens to show do not move them). Beyond the sample the best of N grows like sqrt(2 ln N), as a
+        normal's.
         """
-        table = evidence(standing(self.null, self.null))                                # (B, S)
+        table = evidence(standing(self.null, self.null))  # (B, S)
         best, sampled = table.max(1), table.shape[1]
         middle = float(np.median(best))
         spread = 1.4826 * float(np.median(np.abs(best - middle)))
@@ -75,8 +79,9 @@ def read_bank(path: Path) -> tuple[str, ...]:
     return captions
 
 
-def calibrate(encoder: Encoder, bank: Sequence[TextFeatures], library: Library, *, generation: int,
-              sample: int = SAMPLE) -> Calibration | None:
+def calibrate(
+    encoder: Encoder, bank: Sequence[TextFeatures], library: Library, *, generation: int, sample: int = SAMPLE
+) -> Calibration | None:
     """Score the bank against a sample of the library; None where the library is empty.
 
     Args:
@@ -92,8 +97,15 @@ def calibrate(encoder: Encoder, bank: Sequence[TextFeatures], library: Library, 
     batch = library.windows(ids)
     texts, reference = encoder.text_levels(bank), encoder.levels(batch.features, batch.mask)
     phrases = array(texts.phrases)[array(texts.phrase_mask)]
-    return Calibration(encoder=encoder.name, generation=generation, texts=texts, phrases=phrases, reference=reference,
-                       null=compare(encoder, texts, reference), windows=len(library.sample(MOST_WINDOWS)))
+    return Calibration(
+        encoder=encoder.name,
+        generation=generation,
+        texts=texts,
+        phrases=phrases,
+        reference=reference,
+        null=compare(encoder, texts, reference),
+        windows=len(library.sample(MOST_WINDOWS)),
+    )
 
 
 def standing(scores: np.ndarray, null: np.ndarray) -> np.ndarray:
@@ -138,9 +150,9 @@ def phrase_standing(calibration: Calibration, phrases: np.ndarray, levels: Any) 
     phrases of the bank. The first leaves out phrases that fit everywhere, the second windows that fit everything. In a
     library of few windows the first counts less: its share is S / (S + FEW_WINDOWS) of one half.
     """
-    here = presence(phrases, levels)                                                    # (P, k)
-    usual = presence(phrases, calibration.reference)                                    # (P, S)
-    others = presence(calibration.phrases, levels)                                      # (N, k)
+    here = presence(phrases, levels)  # (P, k)
+    usual = presence(phrases, calibration.reference)  # (P, S)
+    others = presence(calibration.phrases, levels)  # (N, k)
     among_windows = (here - usual.mean(1, keepdims=True)) / np.maximum(usual.std(1, keepdims=True), 1e-6)
     among_phrases = (here - others.mean(0)) / np.maximum(others.std(0), 1e-6)
     share = 0.5 * usual.shape[1] / (usual.shape[1] + FEW_WINDOWS)
@@ -161,9 +173,10 @@ def evidence(z: np.ndarray) -> np.ndarray:
 def confidence(calibration: Calibration, z: np.ndarray) -> float:
     """How sure one can be that the library shows what was asked, in [0, 1]; below CONFIDENT the page warns.
 
-    e = the hits' best evidence; confidence = normal(SLOPE ((e - middle) / spread - EVIDENCE)), middle and spread being those
-    of unrelated captions in this library (Calibration.chance): the best of many windows is high by chance, and more so in
-    a bigger library, which a fixed line would take for a find.
+    e = the hits' best evidence; confidence = normal(SLOPE ((e - middle) / spread - EVIDENCE)), middle and spread
+    being those
+    of unrelated captions in this library (Calibration.chance): the best of many windows is high by chance, and more
+    so in a bigger library, which a fixed line would take for a find.
 
     Args:
         z: (k, 3) standing of the k hits (`among_captions`).
@@ -188,7 +201,7 @@ def qb_norm(scores: np.ndarray, bank: np.ndarray, *, beta: float = QB_BETA) -> n
     """
     hubs = np.zeros(scores.shape[1], bool)
     hubs[bank.argmax(1)] = True
-    top = bank.max(0)                                                                   # the sum's largest term, for safety
+    top = bank.max(0)  # the sum's largest term, for safety
     spread = beta * top + np.log(np.exp(beta * (bank - top)).sum(0))
     normalised = np.exp(beta * scores - spread)
     return np.where(hubs[scores.argmax(1)][:, None], normalised, scores)

@@ -1,4 +1,6 @@
-"""Why a moment was found, or was not: phrase against clip, word against frame, the file's curve, the level that failed."""
+"""Why a moment was found, or was not: phrase against clip, word against frame, the file's curve, the level that
+failed."""
+
 from __future__ import annotations
 
 import re
@@ -13,9 +15,9 @@ from explorer.search.grouping import frame_spans
 from explorer.search.rerank import Encoder, Ranked
 from explorer.search.retrieve import Library, WindowBatch
 
-IN_CLIP = 0.5                   # of a frame's largest share in any clip, from which it belongs to a clip
-WINDOWS_AT_MOST = 2000          # of one file on its curve: three hours; a longer file's curve is thinned
-WORDS_A_PHRASE = 3              # listed of a learned phrase
+IN_CLIP = 0.5  # of a frame's largest share in any clip, from which it belongs to a clip
+WINDOWS_AT_MOST = 2000  # of one file on its curve: three hours; a longer file's curve is thinned
+WORDS_A_PHRASE = 3  # listed of a learned phrase
 THEN = re.compile(r"\b(?:and then|then|followed by|afterwards|after that|before|finally)\b", re.IGNORECASE)
 AFTER = re.compile(r"\bafter\b(?! that)", re.IGNORECASE)
 
@@ -51,7 +53,8 @@ def clip_runs(shares: np.ndarray) -> list[tuple[int, int]]:
 
 
 def phrase_order(text: str, matches: Sequence[Match]) -> bool | None:
-    """Whether phrases were met in the order a text asks for by "then", "before" or "after"; None where it asks for none.
+    """Whether phrases were met in the order a text asks for by "then", "before" or "after"; None where it asks for
+    none.
 
     The phrases in front of the word are compared with those behind it by the middles of their best clips.
 
@@ -92,14 +95,15 @@ def _learned(encoded: object, text: TextFeatures) -> tuple[tuple[tuple[str, floa
     assignment = getattr(encoded, "assignment", None)
     if assignment is None:
         return ()
-    shares = rerank.array(assignment)[0]                                                # (W, P)
-    real = rerank.array(encoded.phrase_mask)[0]                                         # type: ignore[attr-defined]
-    top = np.argsort(-shares[:len(text.word_texts)], axis=0, kind="stable")[:WORDS_A_PHRASE]
+    shares = rerank.array(assignment)[0]  # (W, P)
+    real = rerank.array(encoded.phrase_mask)[0]  # type: ignore[attr-defined]
+    top = np.argsort(-shares[: len(text.word_texts)], axis=0, kind="stable")[:WORDS_A_PHRASE]
     return tuple(tuple((text.word_texts[i], float(shares[i, p])) for i in top[:, p]) for p in np.flatnonzero(real))
 
 
-def explain(text: TextFeatures, video_id: int, time: float, *, library: Library, encoder: Encoder,
-            weights: LevelWeights) -> Explanation:
+def explain(
+    text: TextFeatures, video_id: int, time: float, *, library: Library, encoder: Encoder, weights: LevelWeights
+) -> Explanation:
     """The evidence of one window, and the totals of all windows of its file.
 
     Args:
@@ -114,21 +118,29 @@ def explain(text: TextFeatures, video_id: int, time: float, *, library: Library,
     ranked = rerank.score(encoder, text, batch, weights=weights)
     row = _window_at(batch, ranked.totals, time)
     first, count = int(batch.first[row]), int(batch.mask[row].sum())
-    times = library.frame_times(video_id)[first:first + count]
+    times = library.frame_times(video_id)[first : first + count]
     spans = frame_spans(times, float(batch.start[row]), float(batch.end[row]))
     clips = np.flatnonzero(ranked.grids.clip_mask[row])
     runs = [clip_runs(ranked.grids.assignment[row, :count, clip]) for clip in clips]
     learned = _learned(ranked.encoded, text)
     phrases, words = rerank.row_labels(encoder, text)
-    whole = (text.text,)                                  # stands in where a text has no phrase or word of its own
+    whole = (text.text,)  # stands in where a text has no phrase or word of its own
     return Explanation(
-        phrases=(tuple(", ".join(word for word, _ in parts) for parts in learned) or phrases or whole)[:_rows(ranked.grids.phrase_clip)],
-        words=(words or whole)[:_rows(ranked.grids.word_frame)], phrase_clip=ranked.grids.phrase_clip[row][:, clips],
+        phrases=(tuple(", ".join(word for word, _ in parts) for parts in learned) or phrases or whole)[
+            : _rows(ranked.grids.phrase_clip)
+        ],
+        words=(words or whole)[: _rows(ranked.grids.word_frame)],
+        phrase_clip=ranked.grids.phrase_clip[row][:, clips],
         word_frame=ranked.grids.word_frame[row][:, :count],
         clip_spans=tuple(tuple((float(spans[a, 0]), float(spans[b, 1])) for a, b in run) for run in runs),
-        frame_times=times, frame_indices=tuple(range(first, first + count)),
-        assignment=ranked.grids.assignment[row][:count][:, clips], curve_times=(batch.start + batch.end) / 2,
-        curve=ranked.totals, learned_phrases=learned, reads=reads(encoder))
+        frame_times=times,
+        frame_indices=tuple(range(first, first + count)),
+        assignment=ranked.grids.assignment[row][:count][:, clips],
+        curve_times=(batch.start + batch.end) / 2,
+        curve=ranked.totals,
+        learned_phrases=learned,
+        reads=reads(encoder),
+    )
 
 
 def _rows(table: np.ndarray) -> int:
@@ -164,12 +176,19 @@ def why_not(ranked: Ranked, video_id: int, *, library: Library, encoder: Encoder
     names = dict(zip(LEVELS, ("the sentence as a whole", *(f"its {rows}" for rows in reads(encoder)))))
     part = f'; "{phrase}" scores {here:.2f} here and {there:.2f} there' if phrase else ""
     more = "at least " if video_id not in best else ""
-    return WhyNot(rank, files, level, phrase, f"rank {more}{rank} among {files} candidate files: {names[level]} lost most "
-                  f"against the first hit ({loss.max():.3f} of {max(float(loss.sum()), 0):.3f}){part}")
+    return WhyNot(
+        rank,
+        files,
+        level,
+        phrase,
+        f"rank {more}{rank} among {files} candidate files: {names[level]} lost most "
+        f"against the first hit ({loss.max():.3f} of {max(float(loss.sum()), 0):.3f}){part}",
+    )
 
 
 def _weakest_phrase(ranked: Ranked, top: int, own: Ranked, row: int) -> tuple[str, float, float]:
-    """The phrase whose best clip loses most against the first hit, with both cosines; nothing for a query by picture."""
+    """The phrase whose best clip loses most against the first hit, with both cosines; nothing for a query by
+    picture."""
     spans = ranked.labels
     there, here = ranked.grids.phrase_clip[top].max(1), own.grids.phrase_clip[row].max(1)
     if not len(there):

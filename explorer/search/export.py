@@ -1,4 +1,6 @@
-"""Last step of a search: hits leave as a table, a playlist, an edit list or trimmed clips; names in them are hostile."""
+"""Last step of a search: hits leave as a table, a playlist, an edit list or trimmed clips; names in them are
+hostile."""
+
 from __future__ import annotations
 
 import csv
@@ -15,11 +17,22 @@ from urllib.parse import quote
 from explorer.records import ExplorerError, Hit, SearchResult, VideoInfo
 
 FORMATS = ("csv", "jsonl", "m3u", "edl", "fcpxml")
-COLUMNS = ("rank", "path", "start", "end", "total", "video_sentence", "clip_phrase", "frame_word", "agreement", "matches")
-BROADCAST_RATES = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))   # 23.976, 29.97, ...
+COLUMNS = (
+    "rank",
+    "path",
+    "start",
+    "end",
+    "total",
+    "video_sentence",
+    "clip_phrase",
+    "frame_word",
+    "agreement",
+    "matches",
+)
+BROADCAST_RATES = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))  # 23.976, 29.97, ...
 DEFAULT_RATE = Fraction(25)
-EDL_EVENTS = 999                # CMX3600 numbers events with three digits
-FORMULA = ("=", "+", "-", "@", "\t", "\r")   # a spreadsheet runs cells that begin so
+EDL_EVENTS = 999  # CMX3600 numbers events with three digits
+FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs cells that begin so
 
 
 def frame_rate(fps: float) -> Fraction:
@@ -44,7 +57,8 @@ def _frames(seconds: float, rate: Fraction) -> int:
 
 
 def file_uri(path: str) -> str:
-    """A path as a file: address; every byte outside a few letters is percent-encoded, so no name can break a line or a tag."""
+    """A path as a file: address; every byte outside a few letters is percent-encoded, so no name can break a line or
+    a tag."""
     raw = os.fsencode(path)
     if os.name == "nt":
         raw = b"/" + raw.replace(b"\\", b"/")
@@ -52,7 +66,8 @@ def file_uri(path: str) -> str:
 
 
 def plain(text: str) -> str:
-    """Text fit for one line of any format: no control characters, line ends, half characters or XML's forbidden ones."""
+    """Text fit for one line of any format: no control characters, line ends, half characters or XML's forbidden
+    ones."""
     shown = text.encode("utf-8", "backslashreplace").decode("utf-8")
     return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in shown)
 
@@ -66,12 +81,22 @@ def _cell(value: object) -> object:
 
 def hit_json(hit: Hit) -> dict[str, object]:
     """A hit as the command line prints it: scores as numbers, seconds, the path as it is on disk."""
-    return {"path": hit.path, "start": hit.start, "end": hit.end,
-            "scores": {"video_sentence": hit.scores.video_sentence, "clip_phrase": hit.scores.clip_phrase,
-                       "frame_word": hit.scores.frame_word, "total": hit.scores.total},
-            "agreement": hit.agreement,
-            "matches": [{"phrase": m.phrase, "start": m.start, "end": m.end, "score": m.score, "found": m.found}
-                        for m in hit.matches]}
+    return {
+        "path": hit.path,
+        "start": hit.start,
+        "end": hit.end,
+        "scores": {
+            "video_sentence": hit.scores.video_sentence,
+            "clip_phrase": hit.scores.clip_phrase,
+            "frame_word": hit.scores.frame_word,
+            "total": hit.scores.total,
+        },
+        "agreement": hit.agreement,
+        "matches": [
+            {"phrase": m.phrase, "start": m.start, "end": m.end, "score": m.score, "found": m.found}
+            for m in hit.matches
+        ],
+    }
 
 
 def as_csv(result: SearchResult) -> str:
@@ -80,11 +105,23 @@ def as_csv(result: SearchResult) -> str:
     table = csv.writer(out, lineterminator="\n")
     table.writerow(COLUMNS)
     for rank, hit in enumerate(result.hits, 1):
-        matches = "; ".join(f"{m.phrase} [{m.start:.2f}-{m.end:.2f}] {m.score:.3f}{'' if m.found else ' (not found)'}"
-                            for m in hit.matches)
+        matches = "; ".join(
+            f"{m.phrase} [{m.start:.2f}-{m.end:.2f}] {m.score:.3f}{'' if m.found else ' (not found)'}"
+            for m in hit.matches
+        )
         scores = hit.scores
-        row = (rank, hit.path, f"{hit.start:.3f}", f"{hit.end:.3f}", f"{scores.total:.4f}", f"{scores.video_sentence:.4f}",
-               f"{scores.clip_phrase:.4f}", f"{scores.frame_word:.4f}", f"{hit.agreement:.4f}", matches)
+        row = (
+            rank,
+            hit.path,
+            f"{hit.start:.3f}",
+            f"{hit.end:.3f}",
+            f"{scores.total:.4f}",
+            f"{scores.video_sentence:.4f}",
+            f"{scores.clip_phrase:.4f}",
+            f"{scores.frame_word:.4f}",
+            f"{hit.agreement:.4f}",
+            matches,
+        )
         table.writerow([_cell(value) for value in row])
     return out.getvalue()
 
@@ -98,8 +135,12 @@ def as_m3u(result: SearchResult) -> str:
     """A playlist that VLC and mpv start at the moments; files are named as addresses."""
     lines = ["#EXTM3U"]
     for hit in result.hits:
-        lines += [f"#EXTINF:{max(hit.end - hit.start, 0):.0f},{plain(os.path.basename(hit.path))}",
-                  f"#EXTVLCOPT:start-time={hit.start:.3f}", f"#EXTVLCOPT:stop-time={hit.end:.3f}", file_uri(hit.path)]
+        lines += [
+            f"#EXTINF:{max(hit.end - hit.start, 0):.0f},{plain(os.path.basename(hit.path))}",
+            f"#EXTVLCOPT:start-time={hit.start:.3f}",
+            f"#EXTVLCOPT:stop-time={hit.end:.3f}",
+            file_uri(hit.path),
+        ]
     return "\n".join(lines) + "\n"
 
 
@@ -122,15 +163,18 @@ def as_edl(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
     """A CMX3600 edit list: the moments one after the other from 01:00:00:00, with the file's name and a marker each."""
     lines = [f"TITLE: {_title(result)}", "FCM: NON-DROP FRAME", ""]
     hits = result.hits[:EDL_EVENTS]
-    rate = _rate_of(hits[0], infos) if hits else DEFAULT_RATE     # an edit list has one rate, the first hit's
+    rate = _rate_of(hits[0], infos) if hits else DEFAULT_RATE  # an edit list has one rate, the first hit's
     position = 3600 * max(round(rate), 1)
     for number, hit in enumerate(hits, 1):
         start = _frames(hit.start, rate)
         length = max(_frames(hit.end, rate) - start, 1)
         codes = (start, start + length, position, position + length)
-        lines += [f"{number:03d}  AX       V     C        " + " ".join(timecode(frames, rate) for frames in codes),
-                  f"* FROM CLIP NAME: {plain(os.path.basename(hit.path))}",
-                  f"* LOC: {timecode(position, rate)} GREEN   {_title(result)} {hit.scores.total:.3f}", ""]
+        lines += [
+            f"{number:03d}  AX       V     C        " + " ".join(timecode(frames, rate) for frames in codes),
+            f"* FROM CLIP NAME: {plain(os.path.basename(hit.path))}",
+            f"* LOC: {timecode(position, rate)} GREEN   {_title(result)} {hit.scores.total:.3f}",
+            "",
+        ]
         position += length
     return "\n".join(lines)
 
@@ -146,17 +190,32 @@ def _add_resources(resources: ET.Element, result: SearchResult, infos: Mapping[i
     for video_id, hit in {hit.video_id: hit for hit in reversed(result.hits)}.items():
         rate, info = _rate_of(hit, infos), infos.get(video_id)
         duration = _frames(max(hit.duration, hit.end), rate)
-        ET.SubElement(resources, "format", id=f"f{video_id}", frameDuration=_seconds(1, rate),
-                      width=str(info.width if info else 1920), height=str(info.height if info else 1080))
-        asset = ET.SubElement(resources, "asset", id=f"a{video_id}", name=plain(os.path.basename(hit.path)), start="0s",
-                              duration=_seconds(duration, rate), hasVideo="1", format=f"f{video_id}")
+        ET.SubElement(
+            resources,
+            "format",
+            id=f"f{video_id}",
+            frameDuration=_seconds(1, rate),
+            width=str(info.width if info else 1920),
+            height=str(info.height if info else 1080),
+        )
+        asset = ET.SubElement(
+            resources,
+            "asset",
+            id=f"a{video_id}",
+            name=plain(os.path.basename(hit.path)),
+            start="0s",
+            duration=_seconds(duration, rate),
+            hasVideo="1",
+            format=f"f{video_id}",
+        )
         if info and info.audio_codec:
             asset.set("hasAudio", "1")
         ET.SubElement(asset, "media-rep", kind="original-media", src=file_uri(hit.path))
 
 
 def as_fcpxml(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
-    """An FCPXML 1.10 project with the moments one after the other; every time is a whole number of frames of its clock."""
+    """An FCPXML 1.10 project with the moments one after the other; every time is a whole number of frames of its
+    clock."""
     root = ET.Element("fcpxml", version="1.10")
     resources = ET.SubElement(root, "resources")
     _add_resources(resources, result, infos)
@@ -165,15 +224,23 @@ def as_fcpxml(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
     rate = _rate_of(result.hits[0], infos) if result.hits else DEFAULT_RATE
     if not result.hits:
         ET.SubElement(resources, "format", id="f0", frameDuration=_seconds(1, rate))
-    sequence = ET.SubElement(project, "sequence", format=f"f{result.hits[0].video_id if result.hits else 0}",
-                             tcStart="0s", tcFormat="NDF")
+    sequence = ET.SubElement(
+        project, "sequence", format=f"f{result.hits[0].video_id if result.hits else 0}", tcStart="0s", tcFormat="NDF"
+    )
     spine, position = ET.SubElement(sequence, "spine"), 0
     for hit in result.hits:
         own = _rate_of(hit, infos)
-        length = max(_frames(hit.end - hit.start, rate), 1)         # on the timeline's clock, as offset is
-        ET.SubElement(spine, "asset-clip", ref=f"a{hit.video_id}", name=plain(os.path.basename(hit.path)),
-                      offset=_seconds(position, rate), start=_seconds(_frames(hit.start, own), own),
-                      duration=_seconds(length, rate), tcFormat="NDF")
+        length = max(_frames(hit.end - hit.start, rate), 1)  # on the timeline's clock, as offset is
+        ET.SubElement(
+            spine,
+            "asset-clip",
+            ref=f"a{hit.video_id}",
+            name=plain(os.path.basename(hit.path)),
+            offset=_seconds(position, rate),
+            start=_seconds(_frames(hit.start, own), own),
+            duration=_seconds(length, rate),
+            tcFormat="NDF",
+        )
         position += length
     sequence.set("duration", _seconds(position, rate))
     ET.indent(root)
@@ -183,8 +250,12 @@ def as_fcpxml(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
 def render(result: SearchResult, form: str, *, infos: Mapping[int, VideoInfo] | None = None) -> str:
     """The hits as text of one of FORMATS; `infos` gives each video_id its rate and size (25 fps where unknown)."""
     writers: dict[str, Callable[[], str]] = {
-        "csv": lambda: as_csv(result), "jsonl": lambda: as_jsonl(result), "m3u": lambda: as_m3u(result),
-        "edl": lambda: as_edl(result, infos or {}), "fcpxml": lambda: as_fcpxml(result, infos or {})}
+        "csv": lambda: as_csv(result),
+        "jsonl": lambda: as_jsonl(result),
+        "m3u": lambda: as_m3u(result),
+        "edl": lambda: as_edl(result, infos or {}),
+        "fcpxml": lambda: as_fcpxml(result, infos or {}),
+    }
     if form not in writers:
         raise ExplorerError(f"{form} is not an export format; choose one of {', '.join(FORMATS)}")
     return writers[form]()
@@ -204,7 +275,9 @@ def export(result: SearchResult, out: Path, *, infos: Mapping[int, VideoInfo] | 
             file.write(text.encode("utf-8"))
         os.replace(file.name, out)
     except OSError as error:
-        raise ExplorerError(f"cannot write {out}: {error.strerror}; choose another folder or free some space") from error
+        raise ExplorerError(
+            f"cannot write {out}: {error.strerror}; choose another folder or free some space"
+        ) from error
     return out
 
 

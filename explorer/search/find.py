@@ -1,4 +1,5 @@
 """One search from the typed text to explained hits: the other files of this folder, in their order."""
+
 from __future__ import annotations
 
 import time
@@ -16,7 +17,7 @@ from explorer.search.repair import weigh
 from explorer.search.rerank import Encoder, Ranked
 from explorer.search.retrieve import Library
 
-SHORTLIST = 100                 # windows that the model itself scores; all top tens tried lie within (benchmarks/search_speed.py)
+SHORTLIST = 100  # windows that the model itself scores; all top tens tried lie within (benchmarks/search_speed.py)
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,26 @@ def repaired(asked: Asked, phrase_weights: Mapping[str, float], *, encoder: Enco
     return replace(asked, text=text, excluded=asked.excluded + negated)
 
 
-def rank(asked: Asked, *, library: Library, encoder: Encoder, weights: LevelWeights, calibration: Calibration | None = None,
-         candidates: int = retrieve.CANDIDATES, shortlist: int = SHORTLIST) -> Ranked | None:
+def rank(
+    asked: Asked,
+    *,
+    library: Library,
+    encoder: Encoder,
+    weights: LevelWeights,
+    calibration: Calibration | None = None,
+    candidates: int = retrieve.CANDIDATES,
+    shortlist: int = SHORTLIST,
+) -> Ranked | None:
     """Candidates of a query with their scores; None where the filters leave nothing.
 
     Raises:
         ExplorerError: the index was made by another checkpoint.
     """
     if library.encoder != encoder.name:
-        raise ExplorerError(f"the index was made by {library.encoder}, the search runs {encoder.name}; "
-                            "index again (kept features make it quick) or switch the model back")
+        raise ExplorerError(
+            f"the index was made by {library.encoder}, the search runs {encoder.name}; "
+            "index again (kept features make it quick) or switch the model back"
+        )
     encoded = encoder.text_levels([asked.text])
     vectors = rerank.query_vectors(encoded)
     ids = retrieve.candidates(library, asked.query, vectors, weights=weights, k=candidates)
@@ -77,31 +88,63 @@ def rank(asked: Asked, *, library: Library, encoder: Encoder, weights: LevelWeig
     return rerank.exclude(ranked, asked.excluded, reference=calibration.reference if calibration else None)
 
 
-def present(ranked: Ranked, query: Query, *, library: Library, encoder: Encoder, calibration: Calibration | None = None,
-            k: int = 20, per_file: int = 3) -> SearchResult:
+def present(
+    ranked: Ranked,
+    query: Query,
+    *,
+    library: Library,
+    encoder: Encoder,
+    calibration: Calibration | None = None,
+    k: int = 20,
+    per_file: int = 3,
+) -> SearchResult:
     """Scored candidates as hits: moments, agreement, phrases found; also after `rerank.reweigh`."""
     videos = library.videos(sorted(set(ranked.batch.video_ids.tolist())))
     ranked = _of_known_files(ranked, videos)
-    moments, copies = grouping.moments(ranked.batch, ranked.totals, ranked.curve, videos, k=k,
-                                       per_file=per_file, times_of=library.frame_times, baseline=_baseline(ranked, calibration))
+    moments, copies = grouping.moments(
+        ranked.batch,
+        ranked.totals,
+        ranked.curve,
+        videos,
+        k=k,
+        per_file=per_file,
+        times_of=library.frame_times,
+        baseline=_baseline(ranked, calibration),
+    )
     phrases = tuple(p for p in ranked.text.phrase_spans if p.weight > 0)
     if not moments:
-        return SearchResult(query, phrases, (), False, "every candidate shows what the query leaves out; "
-                            "remove an exclusion", checkpoint=encoder.name)
+        return SearchResult(
+            query,
+            phrases,
+            (),
+            False,
+            "every candidate shows what the query leaves out; remove an exclusion",
+            checkpoint=encoder.name,
+        )
     rows = np.array([moment.row for moment in moments])
     levels = rerank.take(ranked.levels, rows)
     z = None if calibration is None else calibrate.among_captions(encoder, calibration, levels, ranked.scores[rows])
     shares = np.full((len(rows), 3), np.nan) if z is None else calibrate.normal(z)
     seen = _standing(ranked, levels, calibration) >= calibrate.found_line(encoder)
-    hits = tuple(_hit(ranked, moment, videos[moment.video_id], library, shares[i], seen[:, i], copies)
-                 for i, moment in enumerate(moments))
+    hits = tuple(
+        _hit(ranked, moment, videos[moment.video_id], library, shares[i], seen[:, i], copies)
+        for i, moment in enumerate(moments)
+    )
     confidence = 1.0 if calibration is None or z is None else calibrate.confidence(calibration, z)
     confident = confidence >= calibrate.CONFIDENT
     return SearchResult(query, phrases, hits, confident, "" if confident else _doubt(hits), checkpoint=encoder.name)
 
 
-def find(asked: Asked, *, library: Library, encoder: Encoder, weights: LevelWeights, calibration: Calibration | None = None,
-         k: int = 20, per_file: int = 3) -> Found:
+def find(
+    asked: Asked,
+    *,
+    library: Library,
+    encoder: Encoder,
+    weights: LevelWeights,
+    calibration: Calibration | None = None,
+    k: int = 20,
+    per_file: int = 3,
+) -> Found:
     """Search the library.
 
     Args:
@@ -117,20 +160,34 @@ def find(asked: Asked, *, library: Library, encoder: Encoder, weights: LevelWeig
         return _find(asked, library, encoder, weights, calibration, k=k, per_file=per_file)
 
 
-def _find(asked: Asked, library: Library, encoder: Encoder, weights: LevelWeights, calibration: Calibration | None, *,
-          k: int, per_file: int) -> Found:
+def _find(
+    asked: Asked,
+    library: Library,
+    encoder: Encoder,
+    weights: LevelWeights,
+    calibration: Calibration | None,
+    *,
+    k: int,
+    per_file: int,
+) -> Found:
     began = time.perf_counter()
     ranked = rank(asked, library=library, encoder=encoder, weights=weights, calibration=calibration)
     if ranked is None:
-        reason = "no indexed video passes the filters; widen them" if _has_filters(asked.query) else \
-            "nothing is indexed yet; add a folder first"
+        reason = (
+            "no indexed video passes the filters; widen them"
+            if _has_filters(asked.query)
+            else "nothing is indexed yet; add a folder first"
+        )
         return Found(SearchResult(asked.query, (), (), False, reason, checkpoint=encoder.name), None)
-    result = present(ranked, asked.query, library=library, encoder=encoder, calibration=calibration, k=k, per_file=per_file)
+    result = present(
+        ranked, asked.query, library=library, encoder=encoder, calibration=calibration, k=k, per_file=per_file
+    )
     return Found(replace(result, seconds=time.perf_counter() - began), ranked)
 
 
 def ask_image(encoder: Encoder, pixels: np.ndarray) -> Asked:
-    """A picture as a query: (H, W, 3) uint8 of the tower's size; its vector stands for the sentence, a word and a phrase."""
+    """A picture as a query: (H, W, 3) uint8 of the tower's size; its vector stands for the sentence, a word and a
+    phrase."""
     return ask_vector(encoder.encode_frames(pixels[None])[0].astype(np.float32))
 
 
@@ -147,7 +204,7 @@ def more_like(window: int, *, library: Library, encoder: Encoder, weights: Level
         raise ExplorerError("this moment is no longer in the library; search again")
     vector = rerank.array(encoder.levels(batch.features, batch.mask).video)[0]
     ranked = rank(ask_vector(vector, label="more like this"), library=library, encoder=encoder, weights=weights)
-    assert ranked is not None                                              # the window itself is always found
+    assert ranked is not None  # the window itself is always found
     own = ranked.batch.video_ids == batch.video_ids[0]
     ranked = replace(ranked, penalty=ranked.penalty + np.where(own, np.inf, 0))
     return Found(present(ranked, Query("more like this"), library=library, encoder=encoder, k=k), ranked)
@@ -172,42 +229,73 @@ def _standing(ranked: Ranked, levels: object, calibration: Calibration | None) -
     encoded = ranked.encoded
     phrases = rerank.array(encoded.phrases)[0][rerank.array(encoded.phrase_mask)[0]]
     if calibration is None:
-        return np.full((len(phrases), len(levels)), np.inf)                # type: ignore[arg-type]
+        return np.full((len(phrases), len(levels)), np.inf)  # type: ignore[arg-type]
     return calibrate.phrase_standing(calibration, phrases, levels)
 
 
-def _hit(ranked: Ranked, moment: Moment, video: retrieve.VideoRow, library: Library, shares: np.ndarray,
-         seen: np.ndarray, copies: Mapping[int, Sequence[str]]) -> Hit:
+def _hit(
+    ranked: Ranked,
+    moment: Moment,
+    video: retrieve.VideoRow,
+    library: Library,
+    shares: np.ndarray,
+    seen: np.ndarray,
+    copies: Mapping[int, Sequence[str]],
+) -> Hit:
     matches = _matches(ranked, moment, library.frame_times(video.id), seen)
     video_sentence, clip_phrase, frame_word = ranked.scores[moment.row].tolist()
     known = bool(np.isfinite(shares).all())
-    return Hit(video_id=video.id, public_id=video.public_id, path=video.path, start=moment.start, end=moment.end,
-               still=moment.still, scores=LevelScores(video_sentence, clip_phrase, frame_word, moment.total),
-               agreement=float(calibrate.agreement(shares)) if known else 0.0, matches=matches, duration=video.duration,
-               window=int(ranked.batch.ids[moment.row]), first=int(ranked.batch.first[moment.row]),
-               count=int(ranked.batch.mask[moment.row].sum()),
-               calibrated=dict(zip(rerank.LEVELS, shares.tolist())) if known else {},
-               copies=tuple(copies.get(video.id, ())), in_order=phrase_order(ranked.text.text, matches))
+    return Hit(
+        video_id=video.id,
+        public_id=video.public_id,
+        path=video.path,
+        start=moment.start,
+        end=moment.end,
+        still=moment.still,
+        scores=LevelScores(video_sentence, clip_phrase, frame_word, moment.total),
+        agreement=float(calibrate.agreement(shares)) if known else 0.0,
+        matches=matches,
+        duration=video.duration,
+        window=int(ranked.batch.ids[moment.row]),
+        first=int(ranked.batch.first[moment.row]),
+        count=int(ranked.batch.mask[moment.row].sum()),
+        calibrated=dict(zip(rerank.LEVELS, shares.tolist())) if known else {},
+        copies=tuple(copies.get(video.id, ())),
+        in_order=phrase_order(ranked.text.text, matches),
+    )
 
 
 def _matches(ranked: Ranked, moment: Moment, times: np.ndarray, seen: np.ndarray) -> tuple[Match, ...]:
     """Each phrase with the stretch of its best clip around its best frame, in the moment's window."""
     row, grids = moment.row, ranked.grids
     first, count = int(ranked.batch.first[row]), int(ranked.batch.mask[row].sum())
-    spans = grouping.frame_spans(times[first:first + count], float(ranked.batch.start[row]), float(ranked.batch.end[row]))
+    spans = grouping.frame_spans(
+        times[first : first + count], float(ranked.batch.start[row]), float(ranked.batch.end[row])
+    )
     found = []
-    for i, phrase in enumerate(ranked.labels[:grids.phrase_clip.shape[1]]):
+    for i, phrase in enumerate(ranked.labels[: grids.phrase_clip.shape[1]]):
         clip = int(grids.phrase_clip[row, i].argmax())
         runs = clip_runs(grids.assignment[row, :count, clip])
-        best = max(runs, key=lambda run: float(grids.phrase_frame[row, i, run[0]:run[1] + 1].max()))
-        found.append(Match(phrase, float(spans[best[0], 0]), float(spans[best[1], 1]),
-                           float(grids.phrase_clip[row, i, clip]), bool(seen[i])))
+        best = max(runs, key=lambda run: float(grids.phrase_frame[row, i, run[0] : run[1] + 1].max()))
+        found.append(
+            Match(
+                phrase,
+                float(spans[best[0], 0]),
+                float(spans[best[1], 1]),
+                float(grids.phrase_clip[row, i, clip]),
+                bool(seen[i]),
+            )
+        )
     return tuple(found)
 
 
 def _doubt(hits: Sequence[Hit]) -> str:
     missing = [match.phrase for match in hits[0].matches if not match.found]
-    about = f'no evidence of "{missing[0][:60]}"' if missing else "the best moment fits hardly better than unrelated captions do"
+    about = (
+        f'no evidence of "{missing[0][:60]}"'
+        if missing
+        else "the best moment fits hardly better than unrelated captions do"
+    )
     return f"probably nothing here: {about}; try other words or a wider filter"
 
 

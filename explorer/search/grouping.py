@@ -1,4 +1,5 @@
 """Ranked windows become moments: bounds from the frame curve, neighbours merged, copies of a file shown once."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,10 +9,10 @@ import numpy as np
 
 from explorer.search.retrieve import VideoRow, WindowBatch
 
-PEAK_SHARE = 0.5                # a frame belongs to the moment while above this share of the way from baseline to peak
-SAME_FILE_COSINE = 0.98         # mean over frames; two files of equal duration whose found windows are this alike are copies
-SAME_DURATION = 0.1             # seconds
-MERGE_SHARE = 0.5               # two moments sharing this much of the shorter one are one
+PEAK_SHARE = 0.5  # a frame belongs to the moment while above this share of the way from baseline to peak
+SAME_FILE_COSINE = 0.98  # mean over frames; two files of equal duration whose found windows are this alike are copies
+SAME_DURATION = 0.1  # seconds
+MERGE_SHARE = 0.5  # two moments sharing this much of the shorter one are one
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,7 @@ class Moment:
 
     row: int
     video_id: int
-    start: float              # seconds
+    start: float  # seconds
     end: float
     still: int
     total: float
@@ -32,7 +33,7 @@ class FileCurve:
 
     frames: np.ndarray
     values: np.ndarray
-    starts: np.ndarray        # seconds
+    starts: np.ndarray  # seconds
     ends: np.ndarray
 
 
@@ -55,7 +56,9 @@ def order(totals: np.ndarray, paths: Sequence[str], starts: np.ndarray) -> np.nd
     [1, 2, 0]
     """
     kept = np.flatnonzero(np.isfinite(totals)).tolist()
-    return np.array(sorted(kept, key=lambda row: (-round(float(totals[row]), 6), paths[row], float(starts[row]))), np.int64)
+    return np.array(
+        sorted(kept, key=lambda row: (-round(float(totals[row]), 6), paths[row], float(starts[row]))), np.int64
+    )
 
 
 def file_curve(batch: WindowBatch, curve: np.ndarray, rows: np.ndarray, times: np.ndarray) -> FileCurve:
@@ -70,7 +73,7 @@ def file_curve(batch: WindowBatch, curve: np.ndarray, rows: np.ndarray, times: n
     seen: dict[int, tuple[float, float, float]] = {}
     for row in rows:
         first, count = int(batch.first[row]), int(batch.mask[row].sum())
-        spans = frame_spans(times[first:first + count], float(batch.start[row]), float(batch.end[row]))
+        spans = frame_spans(times[first : first + count], float(batch.start[row]), float(batch.end[row]))
         for offset in range(count):
             number = first + offset
             value, (start, end) = float(curve[row, offset]), spans[offset]
@@ -92,8 +95,11 @@ def grow(curve: FileCurve, peak: int, *, baseline: float, share: float = PEAK_SH
     first = last = peak
     while first > 0 and curve.frames[first - 1] == curve.frames[first] - 1 and curve.values[first - 1] >= level:
         first -= 1
-    while (last + 1 < len(curve.frames) and curve.frames[last + 1] == curve.frames[last] + 1
-           and curve.values[last + 1] >= level):
+    while (
+        last + 1 < len(curve.frames)
+        and curve.frames[last + 1] == curve.frames[last] + 1
+        and curve.values[last + 1] >= level
+    ):
         last += 1
     return first, last
 
@@ -104,8 +110,14 @@ def moment(batch: WindowBatch, curve: FileCurve, row: int, total: float, *, base
     inside = np.flatnonzero((curve.frames >= first) & (curve.frames < first + count))
     peak = int(inside[np.argmax(curve.values[inside])])
     left, right = grow(curve, peak, baseline=baseline)
-    return Moment(row=row, video_id=int(batch.video_ids[row]), start=float(curve.starts[left]),
-                  end=float(curve.ends[right]), still=int(curve.frames[peak]), total=total)
+    return Moment(
+        row=row,
+        video_id=int(batch.video_ids[row]),
+        start=float(curve.starts[left]),
+        end=float(curve.ends[right]),
+        still=int(curve.frames[peak]),
+        total=total,
+    )
 
 
 def overlaps(one: Moment, other: Moment) -> bool:
@@ -133,9 +145,17 @@ def _is_copy(batch: WindowBatch, row: int, video: VideoRow, leader: VideoRow) ->
     return any(_alike(batch, row, int(place)) for place in places)
 
 
-def moments(batch: WindowBatch, totals: np.ndarray, curve: np.ndarray, videos: Mapping[int, VideoRow], *,
-            times_of: Callable[[int], np.ndarray], k: int, per_file: int = 3,
-            baseline: float) -> tuple[list[Moment], dict[int, list[str]]]:
+def moments(
+    batch: WindowBatch,
+    totals: np.ndarray,
+    curve: np.ndarray,
+    videos: Mapping[int, VideoRow],
+    *,
+    times_of: Callable[[int], np.ndarray],
+    k: int,
+    per_file: int = 3,
+    baseline: float,
+) -> tuple[list[Moment], dict[int, list[str]]]:
     """The k best moments: best windows first, each grown by the curve, at most `per_file` a file, copies left out.
 
     Args:

@@ -1,4 +1,5 @@
 """The index as a search sees it: the store's windows and the coarse cache behind retrieve.Library."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from explorer.search.retrieve import VideoRow, WindowBatch
 from explorer.store.store import Store
 from explorer.store.vectors import VectorCache
 
-FILES_REMEMBERED = 256          # frame times kept in memory: 29 KB an hour of video
+FILES_REMEMBERED = 256  # frame times kept in memory: 29 KB an hour of video
 
 
 class StoredLibrary:
@@ -39,22 +40,32 @@ class StoredLibrary:
 
     def allowed(self, query: Query) -> np.ndarray | None:
         after, before = day_bounds(query)
-        return self.store.allowed_windows(folders=query.folders, after=after, before=before, longer=query.longer,
-                                          shorter=query.shorter)
+        return self.store.allowed_windows(
+            folders=query.folders, after=after, before=before, longer=query.longer, shorter=query.shorter
+        )
 
-    def nearest(self, probes: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def nearest(
+        self, probes: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
         ids, scores = np.full((len(probes), k), -1, np.int64), np.full((len(probes), k), -np.inf, np.float32)
         for row, probe in enumerate(probes):
             found, values = self.vectors.search(probe, k, allowed=allowed)
-            ids[row, :len(found)], scores[row, :len(found)] = found, values
+            ids[row, : len(found)], scores[row, : len(found)] = found, values
         return ids, scores
 
     def windows(self, ids: np.ndarray) -> WindowBatch:
         found = self.store.candidate_features(ids.tolist())
         rows = np.array([(w.id, w.video_id, w.first) for w in found.windows], np.int64).reshape(-1, 3)
         spans = np.array([(w.start, w.end) for w in found.windows], np.float64).reshape(-1, 2)
-        return WindowBatch(ids=rows[:, 0], video_ids=rows[:, 1], first=rows[:, 2], start=spans[:, 0], end=spans[:, 1],
-                           features=found.features, mask=found.mask)
+        return WindowBatch(
+            ids=rows[:, 0],
+            video_ids=rows[:, 1],
+            first=rows[:, 2],
+            start=spans[:, 0],
+            end=spans[:, 1],
+            features=found.features,
+            mask=found.mask,
+        )
 
     def windows_of(self, video_id: int) -> np.ndarray:
         return np.array([window.id for window in self.store.windows_of(video_id)], np.int64)
@@ -67,5 +78,9 @@ class StoredLibrary:
         return ids[np.unique(np.linspace(0, len(ids) - 1, count).round().astype(np.int64))] if count < len(ids) else ids
 
     def videos(self, ids: Sequence[int]) -> Mapping[int, VideoRow]:
-        return {key: VideoRow(key, video.public_id, video.path, video.info.duration if video.info else 0.0, video.fingerprint)
-                for key, video in self.store.by_ids(ids).items()}
+        return {
+            key: VideoRow(
+                key, video.public_id, video.path, video.info.duration if video.info else 0.0, video.fingerprint
+            )
+            for key, video in self.store.by_ids(ids).items()
+        }

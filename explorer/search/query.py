@@ -1,7 +1,8 @@
 """First step of a search: what a person typed becomes a Query of words, weights, exclusions and filters.
 
-    red car -"night" "dog"^2 in:trips after:2023 before:2024-05 longer:30 shorter:2m
+red car -"night" "dog"^2 in:trips after:2023 before:2024-05 longer:30 shorter:2m
 """
+
 from __future__ import annotations
 
 import math
@@ -13,20 +14,23 @@ from datetime import date, datetime
 
 from explorer.records import ExplorerError, Phrase, Query
 
-MAX_CHARACTERS = 2_000          # a long paragraph; the towers read far less than this
-MAX_WEIGHT = 10.0               # past this one phrase alone decides, which is what leaving the rest out does
-MAX_SECONDS = 1e8               # three years of film
+MAX_CHARACTERS = 2_000  # a long paragraph; the towers read far less than this
+MAX_WEIGHT = 10.0  # past this one phrase alone decides, which is what leaving the rest out does
+MAX_SECONDS = 1e8  # three years of film
 FILTERS = ("in", "after", "before", "longer", "shorter")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0}
 
 QUOTES = str.maketrans({"“": '"', "”": '"', "„": '"', "«": '"', "»": '"'})
-TOKEN = re.compile(r"""
+TOKEN = re.compile(
+    r"""
     (?P<filter>(?i:in|after|before|longer|shorter)):(?:"(?P<filter_quoted>[^"]*)"|(?P<filter_plain>[^\s"]*))
   | (?P<minus>-)?"(?P<quoted>[^"]*)"(?:\^(?P<weight>[^\s"]*))?
   | -(?P<excluded>\w[^\s"]*)
   | (?P<word>[^\s"]+)
   | (?P<open>")
-""", re.VERBOSE)
+""",
+    re.VERBOSE,
+)
 NUMBER = re.compile(r"[+-]?(\d+(\.\d*)?|\.\d+)([eE][+-]?\d+)?")
 DURATION = re.compile(r"(?:(?P<h>\d+(?:\.\d+)?)h)?(?:(?P<m>\d+(?:\.\d+)?)m)?(?:(?P<s>\d+(?:\.\d+)?)s?)?")
 CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
@@ -36,7 +40,7 @@ CLOCK = re.compile(r"(?:(\d+):)?(\d{1,2}):(\d{1,2}(?:\.\d+)?)")
 class _Parts:
     """What the tokens said so far; becomes the frozen Query."""
 
-    words: list[tuple[str, float | None]]      # (text, weight where quoted)
+    words: list[tuple[str, float | None]]  # (text, weight where quoted)
     excluded: list[str]
     folders: list[str]
     after: str | None = None
@@ -75,7 +79,7 @@ def parse_seconds(name: str, value: str) -> float:
         raise ExplorerError(f"{name}:{value[:40]} is not a duration; write seconds or a form like 90, 30s, 2m or 1h30m")
     if not math.isfinite(seconds) or seconds > MAX_SECONDS:
         raise ExplorerError(f"{name}:{value[:40]} is longer than any video; write a duration like 90, 2m or 1h30m")
-    return round(seconds, 3)                              # to the millisecond, so that it can be written back
+    return round(seconds, 3)  # to the millisecond, so that it can be written back
 
 
 def first_day(name: str, value: str) -> date:
@@ -93,16 +97,20 @@ def parse_weight(phrase: str, value: str) -> float:
     """The number after `^`, in [0, MAX_WEIGHT]; 0 switches the phrase off."""
     weight = float(value) if NUMBER.fullmatch(value) and len(value) < 40 else math.nan
     if not 0 <= weight <= MAX_WEIGHT:
-        raise ExplorerError(f'the weight in "{phrase[:40]}"^{value[:20]} is not a number from 0 to {MAX_WEIGHT:g}; '
-                            f'write for example "{phrase[:40]}"^2')
+        raise ExplorerError(
+            f'the weight in "{phrase[:40]}"^{value[:20]} is not a number from 0 to {MAX_WEIGHT:g}; '
+            f'write for example "{phrase[:40]}"^2'
+        )
     return weight
 
 
 def _take_filter(parts: _Parts, name: str, value: str) -> None:
     value = _squeezed(value)
     if not value:
-        raise ExplorerError(f"{name}: has no value; write it without a space, like {name}:"
-                            + {"in": "trips", "longer": "30", "shorter": "2m"}.get(name, "2023"))
+        raise ExplorerError(
+            f"{name}: has no value; write it without a space, like {name}:"
+            + {"in": "trips", "longer": "30", "shorter": "2m"}.get(name, "2023")
+        )
     if name == "in":
         parts.folders.append(value)
         return
@@ -148,15 +156,18 @@ def _spans(words: list[tuple[str, float | None]]) -> Iterator[Phrase]:
     for text, weight in words:
         if weight is not None:
             yield Phrase(text, position, position + len(text), weight)
-        position += len(text) + 1              # one space between two pieces
+        position += len(text) + 1  # one space between two pieces
 
 
 def _check_ranges(parts: _Parts) -> None:
     if parts.after and parts.before and first_day("after", parts.after) >= first_day("before", parts.before):
-        raise ExplorerError(f"after:{parts.after} and before:{parts.before} leave no day between them; swap or widen them")
+        raise ExplorerError(
+            f"after:{parts.after} and before:{parts.before} leave no day between them; swap or widen them"
+        )
     if parts.longer is not None and parts.shorter is not None and parts.longer >= parts.shorter:
-        raise ExplorerError(f"longer:{parts.longer:g} and shorter:{parts.shorter:g} leave no duration between them; "
-                            "swap or widen them")
+        raise ExplorerError(
+            f"longer:{parts.longer:g} and shorter:{parts.shorter:g} leave no duration between them; swap or widen them"
+        )
 
 
 def _check_words(text: str, parts: _Parts) -> None:
@@ -176,7 +187,8 @@ def parse(typed: str) -> Query:
 
     Words and quoted phrases are what is looked for; `"x"^2` weighs a phrase; `-x` or `-"x y"` leaves moments out;
     `in:` keeps files whose path holds the text, `after:` starts at the first day of the period it names, `before:`
-    ends before that of its own, `longer:` and `shorter:` bound the file's duration. `word:other` that is no filter is text.
+    ends before that of its own, `longer:` and `shorter:` bound the file's duration. `word:other` that is no filter is
+    text.
 
     >>> query = parse('red car "dog"^2 -night in:trips longer:2m')
     >>> query.text, query.phrases, query.excluded, query.folders, query.longer
@@ -186,16 +198,25 @@ def parse(typed: str) -> Query:
         ExplorerError: one sentence on the piece that is wrong and what to write instead.
     """
     if len(typed) > MAX_CHARACTERS:
-        raise ExplorerError(f"the query has {len(typed):,} characters, at most {MAX_CHARACTERS:,} can be read; shorten it")
+        raise ExplorerError(
+            f"the query has {len(typed):,} characters, at most {MAX_CHARACTERS:,} can be read; shorten it"
+        )
     parts = _Parts(words=[], excluded=[], folders=[])
     for token in TOKEN.finditer(clean(typed)):
         _take(parts, token)
     text = " ".join(word for word, _ in parts.words)
     _check_words(text, parts)
     _check_ranges(parts)
-    return Query(text=text, phrases=tuple(_spans(parts.words)), excluded=tuple(parts.excluded),
-                 folders=tuple(parts.folders), after=parts.after, before=parts.before,
-                 longer=parts.longer, shorter=parts.shorter)
+    return Query(
+        text=text,
+        phrases=tuple(_spans(parts.words)),
+        excluded=tuple(parts.excluded),
+        folders=tuple(parts.folders),
+        after=parts.after,
+        before=parts.before,
+        longer=parts.longer,
+        shorter=parts.shorter,
+    )
 
 
 def format_query(query: Query) -> str:
@@ -207,7 +228,7 @@ def format_query(query: Query) -> str:
     pieces, position = [], 0
     for phrase in query.phrases:
         weight = "" if phrase.weight == 1 else f"^{phrase.weight!r}"
-        pieces += [query.text[position:phrase.start].strip(), f'"{phrase.text}"{weight}']
+        pieces += [query.text[position : phrase.start].strip(), f'"{phrase.text}"{weight}']
         position = phrase.end
     pieces.append(query.text[position:].strip())
     pieces += [f'-"{text}"' for text in query.excluded] + [f'in:"{folder}"' for folder in query.folders]
@@ -224,12 +245,14 @@ def _seconds_text(seconds: float) -> str:
 
 def day_bounds(query: Query) -> tuple[float | None, float | None]:
     """The (from, until) seconds since the epoch of after: and before:, in local time; until itself is left out."""
+
     def instant(name: str, value: str | None) -> float | None:
         if value is None:
             return None
         day = first_day(name, value)
         try:
             return datetime(day.year, day.month, day.day).timestamp()
-        except (ValueError, OverflowError, OSError):      # years that the system's clock cannot hold
+        except (ValueError, OverflowError, OSError):  # years that the system's clock cannot hold
             return (day - date(1970, 1, 1)).days * 86400.0
+
     return instant("after", query.after), instant("before", query.before)

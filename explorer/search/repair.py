@@ -1,4 +1,5 @@
 """Mends an encoded query: phrases weighed, switched off or negated."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
@@ -8,17 +9,20 @@ import numpy as np
 
 from explorer.records import ExplorerError, Phrase, TextFeatures
 
-SENTENCE_STEP = 0.5             # of a phrase's vector, by which the sentence moves; chosen on Flickr8k validation
+SENTENCE_STEP = 0.5  # of a phrase's vector, by which the sentence moves; chosen on Flickr8k validation
 
 Encode = Callable[[str, Sequence[Phrase]], TextFeatures]
 
 
-def weigh(text: TextFeatures, weights: Mapping[str, float], *, encode: Encode) -> tuple[TextFeatures, tuple[np.ndarray, ...]]:
+def weigh(
+    text: TextFeatures, weights: Mapping[str, float], *, encode: Encode
+) -> tuple[TextFeatures, tuple[np.ndarray, ...]]:
     """Give phrases of a query new weights.
 
-    With phrases off the text is encoded as if they had never been written, some milliseconds: in their context the other
-    words and phrases carry something of them. The clip-phrase level takes the weights of the others as they are; a weight
-    w above or below 1 moves the sentence by SENTENCE_STEP * (w - 1) / P of its phrase.
+    With phrases off the text is encoded as if they had never been written, some milliseconds: in their context the
+    other
+    words and phrases carry something of them. The clip-phrase level takes the weights of the others as they are; a
+    weight w above or below 1 moves the sentence by SENTENCE_STEP * (w - 1) / P of its phrase.
 
     Args:
         text: the encoded query.

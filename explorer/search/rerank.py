@@ -1,4 +1,6 @@
-"""Third step of a search: the model scores the K candidates at three levels; the scores are kept, so weights move freely."""
+"""Third step of a search: the model scores the K candidates at three levels; the scores are kept, so weights move
+freely."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -14,15 +16,17 @@ from explorer.search.retrieve import QueryVectors, WindowBatch
 if TYPE_CHECKING:
     from explorer.records import Phrase
 
-SENTENCE_SHARE = 0.5            # of the frame curve; the rest is the phrases', so that a moment is where the phrases are
-EXCLUDED_Z = 2.0                # standard deviations above the library's mean from which an excluded phrase is there
-PUSHED_DOWN = 0.5               # what an excluded phrase costs a hit below that, in standard deviations of the totals
+SENTENCE_SHARE = 0.5  # of the frame curve; the rest is the phrases', so that a moment is where the phrases are
+EXCLUDED_Z = 2.0  # standard deviations above the library's mean from which an excluded phrase is there
+PUSHED_DOWN = 0.5  # what an excluded phrase costs a hit below that, in standard deviations of the totals
 
 
 @contextmanager
 def one_thread() -> Iterator[None]:
-    """One thread for the small products of a search: waking more costs twice what they save (benchmarks/search_speed.py)."""
+    """One thread for the small products of a search: waking more costs twice what they save
+    (benchmarks/search_speed.py)."""
     import torch
+
     usual = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -34,8 +38,8 @@ def one_thread() -> Iterator[None]:
 class Encoder(Protocol):
     """What a search asks of a checkpoint with its tower; levels and texts pass through it unread."""
 
-    name: str                   # checkpoint id; the windows of the index must name the same
-    model: Any                  # HCMI or HGR: similarity(text levels, video levels) -> level -> (Q, V)
+    name: str  # checkpoint id; the windows of the index must name the same
+    model: Any  # HCMI or HGR: similarity(text levels, video levels) -> level -> (Q, V)
 
     def text(self, text: str, phrases: Sequence[Phrase] = ()) -> TextFeatures:
         """A text through the tower; phrases of the person's, else the parser's."""
@@ -77,15 +81,15 @@ class Ranked:
     """
 
     text: TextFeatures
-    encoded: Any                # the model's TextLevels of it
+    encoded: Any  # the model's TextLevels of it
     batch: WindowBatch
-    levels: Any                 # the model's VideoLevels, kept so that another text needs no clustering
+    levels: Any  # the model's VideoLevels, kept so that another text needs no clustering
     scores: np.ndarray
     grids: Grids
     curve: np.ndarray
     penalty: np.ndarray
     weights: LevelWeights
-    labels: tuple[str, ...] = ()     # what the rows of the phrase x clip grid stand for
+    labels: tuple[str, ...] = ()  # what the rows of the phrase x clip grid stand for
 
     @property
     def totals(self) -> np.ndarray:
@@ -118,14 +122,18 @@ def array(tensor: Any) -> np.ndarray:
 def take(levels: Any, rows: np.ndarray) -> Any:
     """The named rows of a model's VideoLevels."""
     import torch
+
     chosen = torch.as_tensor(np.asarray(rows, np.int64), device=levels.video.device)
     parts = {field.name: getattr(levels, field.name) for field in fields(levels)}
-    return type(levels)(**{name: part[chosen] if isinstance(part, torch.Tensor) else part for name, part in parts.items()})
+    return type(levels)(
+        **{name: part[chosen] if isinstance(part, torch.Tensor) else part for name, part in parts.items()}
+    )
 
 
 def compare(encoder: Encoder, text: Any, levels: Any) -> np.ndarray:
     """Level scores (Q, V, 3) of Q texts (TextLevels) and V windows (VideoLevels), by the model's own similarity."""
     import torch
+
     with torch.inference_mode():
         found = encoder.model.similarity(text, levels)
         return np.stack([array(found[level]) for level in LEVELS], axis=-1)
@@ -134,24 +142,32 @@ def compare(encoder: Encoder, text: Any, levels: Any) -> np.ndarray:
 def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndarray]:
     """The cosines of one text's phrases and words with each window's clips and frames, and its frame curve (V, F)."""
     import torch
+
     with torch.inference_mode():
         lowest = torch.finfo(torch.float32).min
         phrases, words = encoded.phrases[0][encoded.phrase_mask[0]], encoded.words[0][encoded.word_mask[0]]
         no_frame, no_clip = ~levels.frame_mask[:, None], ~levels.clip_mask[:, None]
-        table = torch.einsum("nd,vfd->vnf", torch.cat([encoded.sentence, phrases, words]), levels.frames)   # (V, N, F)
+        table = torch.einsum("nd,vfd->vnf", torch.cat([encoded.sentence, phrases, words]), levels.frames)  # (V, N, F)
         table = table.masked_fill(no_frame, lowest)
-        phrase_frame, word_frame = table[:, 1:1 + len(phrases)], table[:, 1 + len(phrases):]
+        phrase_frame, word_frame = table[:, 1 : 1 + len(phrases)], table[:, 1 + len(phrases) :]
         phrase_clip = torch.einsum("pd,vcd->vpc", phrases, levels.clips).masked_fill(no_clip, lowest)
         shares = torch.as_tensor(_shares(text, len(phrases)), device=phrases.device)
         curve = SENTENCE_SHARE * table[:, 0] + (1 - SENTENCE_SHARE) * torch.einsum("p,vpf->vf", shares, phrase_frame)
-        return Grids(array(phrase_clip), array(phrase_frame), array(word_frame), array(levels.assignment),
-                     array(levels.clip_mask)), array(curve)
+        return Grids(
+            array(phrase_clip),
+            array(phrase_frame),
+            array(word_frame),
+            array(levels.assignment),
+            array(levels.clip_mask),
+        ), array(curve)
 
 
 def row_labels(encoder: Encoder, text: TextFeatures) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the rows of the phrase x clip and word x frame grids stand for: HCMI's phrases and words, HGR's actions and entities."""
+    """What the rows of the phrase x clip and word x frame grids stand for: HCMI's phrases and words, HGR's actions
+    and entities."""
     if encoder.model.config.model == "hgr":
         from explorer.language.phrases import graph
+
         nodes = graph(text.text).nodes
         return tuple(n.text for n in nodes if n.kind == "action"), tuple(n.text for n in nodes if n.kind == "entity")
     return tuple(p.text for p in text.phrase_spans if p.weight > 0), text.word_texts
@@ -164,8 +180,15 @@ def _shares(text: TextFeatures, count: int) -> np.ndarray:
     return weights / weights.sum()
 
 
-def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: LevelWeights,
-          levels: Any = None, encoded: Any = None) -> Ranked:
+def score(
+    encoder: Encoder,
+    text: TextFeatures,
+    batch: WindowBatch,
+    *,
+    weights: LevelWeights,
+    levels: Any = None,
+    encoded: Any = None,
+) -> Ranked:
     """Score candidates at all levels.
 
     Args:
@@ -179,13 +202,23 @@ def score(encoder: Encoder, text: TextFeatures, batch: WindowBatch, *, weights: 
     levels = encoder.levels(batch.features, batch.mask) if levels is None else levels
     encoded = encoder.text_levels([text]) if encoded is None else encoded
     cosines, curve = grids(text, encoded, levels)
-    return Ranked(text=text, encoded=encoded, batch=batch, levels=levels, scores=compare(encoder, encoded, levels)[0], grids=cosines,
-                  curve=curve, penalty=np.zeros(len(batch)), weights=weights,
-                  labels=row_labels(encoder, text)[0])
+    return Ranked(
+        text=text,
+        encoded=encoded,
+        batch=batch,
+        levels=levels,
+        scores=compare(encoder, encoded, levels)[0],
+        grids=cosines,
+        curve=curve,
+        penalty=np.zeros(len(batch)),
+        weights=weights,
+        labels=row_labels(encoder, text)[0],
+    )
 
 
 def query_vectors(encoded: Any) -> QueryVectors:
     """One text's TextLevels without their padding, as arrays."""
+
     def real(name: str) -> tuple[np.ndarray, np.ndarray]:
         mask = array(getattr(encoded, f"{name}_mask"))[0]
         return array(getattr(encoded, f"{name}s"))[0][mask], array(getattr(encoded, f"{name}_weights"))[0][mask]
@@ -196,17 +229,20 @@ def query_vectors(encoded: Any) -> QueryVectors:
 def estimate(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights) -> np.ndarray:
     """The totals (K,) without the model's video side: frames as the tower gave them, and frames in the place of clips.
 
-    Clustering is nine tenths of the cost of a full score; this one is a product of matrices, and near enough to say which
-    windows deserve it (how near: benchmarks/search_speed.py).
+    Clustering is nine tenths of the cost of a full score; this one is a product of matrices, and near enough to say
+    which windows deserve it (how near: benchmarks/search_speed.py).
     """
     rows = np.concatenate([query.sentence[None], query.phrases, query.words])
     frames = batch.features.astype(np.float32)
-    table = (frames.reshape(-1, frames.shape[2]) @ rows.T).reshape(*frames.shape[:2], -1)               # (K, F, 1 + P + W)
+    table = (frames.reshape(-1, frames.shape[2]) @ rows.T).reshape(*frames.shape[:2], -1)  # (K, F, 1 + P + W)
     last, count = 1 + len(query.phrases), batch.mask.sum(1)
     mean = (batch.mask[:, None].astype(np.float32) @ frames)[:, 0]
     video = (table[:, :, 0] * batch.mask).sum(1) / np.maximum(np.linalg.norm(mean, axis=1), 1e-6)
-    levels = [video, _max_mean(table[:, :, 1:last], batch.mask, count, query.phrase_weights),
-              _max_mean(table[:, :, last:], batch.mask, count, query.word_weights)]
+    levels = [
+        video,
+        _max_mean(table[:, :, 1:last], batch.mask, count, query.phrase_weights),
+        _max_mean(table[:, :, last:], batch.mask, count, query.word_weights),
+    ]
     return total(np.stack(levels, axis=1), weights)
 
 
@@ -214,8 +250,8 @@ def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np
     """Late interaction (K,) of cosines (K, F, N): tokens by shares (N,), frames equal; 0 without a token."""
     if not len(shares):
         return np.zeros(len(table), table.dtype)
-    best_frame = np.where(mask[:, :, None], table, -np.inf).max(1)                   # (K, N)
-    best_token = np.where(mask, table.max(2), 0).sum(1) / np.maximum(count, 1)       # (K,)
+    best_frame = np.where(mask[:, :, None], table, -np.inf).max(1)  # (K, N)
+    best_token = np.where(mask, table.max(2), 0).sum(1) / np.maximum(count, 1)  # (K,)
     return (best_frame @ shares + best_token) / 2
 
 
@@ -233,9 +269,15 @@ def _rows(record: Any, rows: np.ndarray) -> Any:
 
 def rows_of(ranked: Ranked, rows: np.ndarray) -> Ranked:
     """The named candidates of a ranking."""
-    return replace(ranked, batch=_rows(ranked.batch, rows), levels=take(ranked.levels, rows), scores=ranked.scores[rows],
-                   grids=_rows(ranked.grids, rows), curve=ranked.curve[rows],
-                   penalty=ranked.penalty[rows])
+    return replace(
+        ranked,
+        batch=_rows(ranked.batch, rows),
+        levels=take(ranked.levels, rows),
+        scores=ranked.scores[rows],
+        grids=_rows(ranked.grids, rows),
+        curve=ranked.curve[rows],
+        penalty=ranked.penalty[rows],
+    )
 
 
 def average_frame(encoded: Any, text: TextFeatures, levels: Any) -> float:

@@ -1,4 +1,6 @@
-"""Second step of a search: filters and the coarse vectors of all windows give the K candidates that are scored finely."""
+"""Second step of a search: filters and the coarse vectors of all windows give the K candidates that are scored
+finely."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
@@ -9,7 +11,7 @@ import numpy as np
 
 from explorer.records import LevelWeights, Query
 
-CANDIDATES = 500                # K: 300 held the whole fine top 10 in every query tried (benchmarks/search_speed.py)
+CANDIDATES = 500  # K: 300 held the whole fine top 10 in every query tried (benchmarks/search_speed.py)
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class VideoRow:
     id: int
     public_id: str
     path: str
-    duration: float           # seconds
+    duration: float  # seconds
     fingerprint: str = ""
 
 
@@ -67,8 +69,11 @@ class Library(Protocol):
     def allowed(self, query: Query) -> np.ndarray | None:
         """Ids (N,) of the windows that the query's filters leave; None where it has no filter."""
 
-    def nearest(self, probes: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """The k windows of the highest inner product for probes (R, D): ids (R, k), -1 where fewer, and scores (R, k)."""
+    def nearest(
+        self, probes: np.ndarray, k: int, *, allowed: np.ndarray | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """The k windows of the highest inner product for probes (R, D): ids (R, k), -1 where fewer, and scores (R,
+        k)."""
 
     def windows(self, ids: np.ndarray) -> WindowBatch:
         """Kept features and places of the named windows, in the order named."""
@@ -106,21 +111,27 @@ def probes(query: QueryVectors, weights: LevelWeights) -> np.ndarray:
         (2, D) float32 unit vectors.
     """
     video, clip, frame = weights.normalised()
-    mixed = video * query.sentence + clip * (query.phrase_weights @ query.phrases) + frame * (query.word_weights @ query.words)
+    mixed = (
+        video * query.sentence
+        + clip * (query.phrase_weights @ query.phrases)
+        + frame * (query.word_weights @ query.words)
+    )
     return _unit(np.stack([mixed if mixed.any() else query.sentence, query.sentence]).astype(np.float32))
 
 
 def _merge(ids: np.ndarray, k: int) -> np.ndarray:
-    """First k different ids of (R, k) neighbour lists, taken rank by rank: half from the first probe, the rest shared."""
-    half = ids[:1, :max(k // 2, 1)].ravel()
+    """First k different ids of (R, k) neighbour lists, taken rank by rank: half from the first probe, the rest
+    shared."""
+    half = ids[:1, : max(k // 2, 1)].ravel()
     merged = np.concatenate([half, ids.T.ravel()])
     merged = merged[merged >= 0]
     _, first_seen = np.unique(merged, return_index=True)
     return merged[np.sort(first_seen)][:k]
 
 
-def candidates(library: Library, query: Query, vectors: QueryVectors, *, weights: LevelWeights,
-               k: int = CANDIDATES) -> np.ndarray:
+def candidates(
+    library: Library, query: Query, vectors: QueryVectors, *, weights: LevelWeights, k: int = CANDIDATES
+) -> np.ndarray:
     """Ids (at most k,) of the windows to score finely: within the filters, nearest to the query's probes."""
     allowed = library.allowed(query)
     if allowed is not None and len(allowed) == 0:

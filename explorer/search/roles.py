@@ -1,4 +1,5 @@
 """The role graph of a query for drawing: its nodes, and the frames of a moment that met each of them."""
+
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,9 @@ if TYPE_CHECKING:
     from explorer.search.retrieve import Library
 
 
-def drawn(text: str, *, encoder: Encoder | None = None, library: Library | None = None, video_id: int = 0,
-          time: float = 0.0) -> dict[str, Any]:
+def drawn(
+    text: str, *, encoder: Encoder | None = None, library: Library | None = None, video_id: int = 0, time: float = 0.0
+) -> dict[str, Any]:
     """Nodes and edges of a text's role graph (arXiv 2003.00392).
 
     Args:
@@ -28,19 +30,32 @@ def drawn(text: str, *, encoder: Encoder | None = None, library: Library | None 
         "edges": [{"source", "target", "role"}]}; score, frame and time are None where no frame was asked.
     """
     from explorer.language.phrases import graph
+
     found = graph(text)
     best = _best_frames(found, encoder, library, video_id, time) if encoder and library else {}
-    nodes = [{"id": i, "label": node.text, "kind": node.kind, "role": node.role, "start": node.start, "end": node.end,
-              **best.get(i, {"score": None, "frame": None, "time": None})} for i, node in enumerate(found.nodes)]
+    nodes = [
+        {
+            "id": i,
+            "label": node.text,
+            "kind": node.kind,
+            "role": node.role,
+            "start": node.start,
+            "end": node.end,
+            **best.get(i, {"score": None, "frame": None, "time": None}),
+        }
+        for i, node in enumerate(found.nodes)
+    ]
     return {"nodes": nodes, "edges": [{"source": e.source, "target": e.target, "role": e.role} for e in found.edges]}
 
 
-def _best_frames(graph: RoleGraph, encoder: Encoder, library: Library, video_id: int, time: float) -> dict[int, dict[str, Any]]:
+def _best_frames(
+    graph: RoleGraph, encoder: Encoder, library: Library, video_id: int, time: float
+) -> dict[int, dict[str, Any]]:
     batch = library.windows(library.windows_of(video_id))
     if not len(batch):
         return {}
     row = int(np.argmin(np.abs((batch.start + batch.end) / 2 - time)))
-    cosines = _cosines(graph, encoder, batch.features[row:row + 1], batch.mask[row:row + 1])
+    cosines = _cosines(graph, encoder, batch.features[row : row + 1], batch.mask[row : row + 1])
     times, first, found = library.frame_times(video_id), int(batch.first[row]), {}
     for i, scores in enumerate(cosines):
         if np.isfinite(scores).any():

@@ -1,4 +1,5 @@
 """The bank of unrelated captions: its text features, kept from one start to the next."""
+
 from __future__ import annotations
 
 import hashlib
@@ -28,6 +29,7 @@ def bank_features(encoder: Encoder, folder: Path) -> Any:
     """
     from explorer.search.calibrate import read_bank
     from explorer.training.texts import load_table, save_table, text_table
+
     captions = read_bank(BANK)
     config = encoder.config
     made_of = "\n".join([encoder.tower_name, config.text_levels, config.prompt, str(config.words), *captions])
@@ -36,12 +38,12 @@ def bank_features(encoder: Encoder, folder: Path) -> Any:
         table = load_table(path) if path.is_file() else None
         if table is not None and table.texts == captions:
             return table
-    except Exception as error:                            # a cache: whatever is wrong with it, it is made again
+    except Exception as error:  # a cache: whatever is wrong with it, it is made again
         log.info("bank %s: %s", path, error)
     table = text_table(encoder.texts(captions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         save_table(path, table)
-    except OSError as error:                              # a read-only data folder: slower, not wrong
+    except OSError as error:  # a read-only data folder: slower, not wrong
         log.info("cannot keep the bank: %s", error)
     return table

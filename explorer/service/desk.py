@@ -1,4 +1,6 @@
-"""The person's own small things, kept as JSON in the data folder: current model, history, saved searches; and their files."""
+"""The person's own small things, kept as JSON in the data folder: current model, history, saved searches; and their
+files."""
+
 from __future__ import annotations
 
 import json
@@ -20,14 +22,15 @@ from explorer.records import ExplorerError, FrameSize
 
 log = logging.getLogger(__name__)
 
-HISTORY = 50                   # searches remembered
+HISTORY = 50  # searches remembered
 SAVED = 500
 
 
 class Desk:
     """desk.json of a data folder: {"current", "previous", "history", "saved", "seal"}.
 
-    The seal is a checksum of the rest. A file that does not fit its seal is set aside, not trusted; `notice` then says so.
+    The seal is a checksum of the rest. A file that does not fit its seal is set aside, not trusted; `notice` then
+    says so.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,8 +43,10 @@ class Desk:
             self.path.replace(aside)
             self._data = {}
             log.info("%s", error)
-            self.notice = (f"{self.path} was damaged and is set aside as {aside.name}; choose the model again, "
-                           "searches kept in it begin anew")
+            self.notice = (
+                f"{self.path} was damaged and is set aside as {aside.name}; choose the model again, "
+                "searches kept in it begin anew"
+            )
 
     def current(self) -> str | None:
         """The checkpoint chosen last."""
@@ -140,6 +145,7 @@ def fit_image(image: np.ndarray, size: FrameSize) -> np.ndarray:
         ExplorerError: it is no RGB picture.
     """
     from PIL import Image
+
     if image.ndim != 3 or image.shape[2] < 3 or image.dtype != np.uint8 or not image.size:
         raise ExplorerError("this picture cannot be read; choose a JPEG or PNG")
     picture = Image.fromarray(np.ascontiguousarray(image[:, :, :3]))
@@ -174,14 +180,19 @@ def open_path(path: str) -> None:
     if not os.path.exists(path):
         raise ExplorerError(f"{path} is not there any more; look whether its drive is connected, then index again")
     if sys.platform == "win32":
-        os.startfile(path)                                             # noqa: S606 - a file of the person's own library
+        os.startfile(path)  # noqa: S606 - a file of the person's own library
     else:
         _run(["open" if sys.platform == "darwin" else "xdg-open", path])
 
 
 def _run(command: list[str]) -> None:
     try:
-        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-                         start_new_session=True)
+        subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
     except OSError as error:
         raise ExplorerError(f"{command[0]} cannot be started: {error.strerror}; open {command[-1]} by hand") from error

@@ -1,4 +1,5 @@
 """What this installation is made of, line by line: versions, decoder, device, model, paths."""
+
 from __future__ import annotations
 
 import importlib.metadata
@@ -12,10 +13,22 @@ from typing import Any
 from explorer.config import SHIPPED_CHECKPOINTS, Settings
 from explorer.records import ExplorerError
 
-PACKAGES = ("gradio", "torch", "torchvision", "open_clip_torch", "timm", "transformers", "faiss-cpu", "av", "decord", "spacy",
-            "plotly", "numpy")
+PACKAGES = (
+    "gradio",
+    "torch",
+    "torchvision",
+    "open_clip_torch",
+    "timm",
+    "transformers",
+    "faiss-cpu",
+    "av",
+    "decord",
+    "spacy",
+    "plotly",
+    "numpy",
+)
 OPTIONAL = {"decord"}
-ROOM = 1 << 30                 # bytes free below which the data folder is said to be short of space
+ROOM = 1 << 30  # bytes free below which the data folder is said to be short of space
 
 
 def examine(settings: Settings, checkpoint: str, device: str = "") -> list[dict[str, Any]]:
@@ -26,11 +39,23 @@ def examine(settings: Settings, checkpoint: str, device: str = "") -> list[dict[
         checkpoint: the current one's name.
         device: what runs the model where it is loaded; else it is looked for now.
     """
-    lines = [_line("Python", f"{platform.python_version()}, {platform.system()} {platform.machine()}", sys.version_info >= (3, 10)),
-             _line("SQLite", sqlite3.sqlite_version)]
+    lines = [
+        _line(
+            "Python",
+            f"{platform.python_version()}, {platform.system()} {platform.machine()}",
+            sys.version_info >= (3, 10),
+        ),
+        _line("SQLite", sqlite3.sqlite_version),
+    ]
     lines += [_package(name) for name in PACKAGES]
-    lines += [_decoder(settings.decoder), _device(settings, device), _model(settings, checkpoint), _space(settings.data_dir),
-              _line("data folder", str(settings.data_dir)), _line("address", "127.0.0.1 only; nothing leaves this machine")]
+    lines += [
+        _decoder(settings.decoder),
+        _device(settings, device),
+        _model(settings, checkpoint),
+        _space(settings.data_dir),
+        _line("data folder", str(settings.data_dir)),
+        _line("address", "127.0.0.1 only; nothing leaves this machine"),
+    ]
     return lines
 
 
@@ -48,6 +73,7 @@ def _package(name: str) -> dict[str, Any]:
 def _decoder(name: str) -> dict[str, Any]:
     try:
         import av
+
         versions = ".".join(map(str, av.library_versions["libavcodec"]))
     except (ImportError, KeyError) as error:
         return _line("decoder", f"PyAV cannot be used: {error}; run pip install -r requirements.txt", False)
@@ -59,6 +85,7 @@ def _device(settings: Settings, device: str) -> dict[str, Any]:
         return _line("device", device)
     try:
         from explorer.model.device import describe, pick_device
+
         return _line("device", describe(pick_device(settings.device)))
     except (ExplorerError, ImportError, RuntimeError) as error:
         return _line("device", str(error), False)
@@ -67,6 +94,7 @@ def _device(settings: Settings, device: str) -> dict[str, Any]:
 def _model(settings: Settings, checkpoint: str) -> dict[str, Any]:
     from explorer.model.tensor_files import verify
     from explorer.service.models import Shelf
+
     try:
         folder = Shelf(settings).folder(checkpoint)
         about = verify(folder)

@@ -1,4 +1,5 @@
 """Evaluation from the command line: files and captions -> kept features -> the field's numbers."""
+
 from __future__ import annotations
 
 import argparse
@@ -31,13 +32,16 @@ if TYPE_CHECKING:
 PICTURES = (".jpg", ".jpeg", ".png")
 PICTURES_AT_ONCE = 64
 PAIRS_AT_ONCE = 64
-PIXELS_IN_MEMORY = 2 << 30     # bytes of decoded frames; more are kept in a file of the data folder while they are needed
+PIXELS_IN_MEMORY = 2 << 30  # bytes of decoded frames; more are kept in a file of the data folder while they are needed
 
 
 def measure_captions(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """Retrieval on a person's own captions; the object and its table."""
     from explorer.training.evaluate import evaluate, table
-    encoder, data, notices = load_pairs(explorer, read_captions(chosen.captions), chosen.videos, checkpoint=chosen.checkpoint)
+
+    encoder, data, notices = load_pairs(
+        explorer, read_captions(chosen.captions), chosen.videos, checkpoint=chosen.checkpoint
+    )
     result = evaluate(encoder.model, data, frames=explorer.settings.sampling.frames, weights=chosen.weights)
     return {**result, "notices": list(notices)}, "\n".join([table(result), *notices])
 
@@ -45,6 +49,7 @@ def measure_captions(explorer: Explorer, chosen: argparse.Namespace) -> tuple[di
 def measure_benchmark(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
     """One of the field's benchmarks by its protocol, beside the published table."""
     from explorer.training.evaluate import evaluate_benchmark, table
+
     if chosen.annotations is None:
         raise ExplorerError("a benchmark needs --annotations DIR, the folder of its annotation files")
     captions = read_benchmark(chosen.benchmark, chosen.annotations)
@@ -60,28 +65,45 @@ def measure_benchmark(explorer: Explorer, chosen: argparse.Namespace) -> tuple[d
 
 
 def measure_selection(explorer: Explorer, chosen: argparse.Namespace) -> tuple[dict[str, Any], str]:
-    """Fine-grained binary selection: the true sentence against altered ones, accuracy a kind, beside the tower alone."""
+    """Fine-grained binary selection: the true sentence against altered ones, accuracy a kind, beside the tower
+    alone."""
     from explorer.training.binary_selection import binary_selection, choices, word_bank
-    captions = read_captions(chosen.captions) if chosen.captions else read_benchmark(chosen.benchmark, chosen.annotations)
+
+    captions = (
+        read_captions(chosen.captions) if chosen.captions else read_benchmark(chosen.benchmark, chosen.annotations)
+    )
     encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint, stems=True)
     texts = [data.texts[i].text for i in range(len(data))]
     questions = choices(list(zip(data.owners.tolist(), texts)), bank=word_bank(texts))
     result = {name: binary_selection(scorer, questions) for name, scorer in scorers(encoder, data).items()}
-    lines = [f"{name:10} " + "  ".join(f"{kind} {found['accuracy']:.1f} ({found['pairs']:.0f})" for kind, found in row.items())
-             for name, row in result.items()]
+    lines = [
+        f"{name:10} "
+        + "  ".join(f"{kind} {found['accuracy']:.1f} ({found['pairs']:.0f})" for kind, found in row.items())
+        for name, row in result.items()
+    ]
     return {"videos": len(data.files), "accuracy": result, "notices": list(notices)}, "\n".join([*lines, *notices])
 
 
 def scorers(encoder: Encoder, data: PairData) -> dict[str, Score]:
     """Pairwise scores (video numbers, texts) -> (N,): the checkpoint's total, and the tower alone."""
     from explorer.training.dataset import centre_view, pad
+
     views = [frames[centre_view(len(frames), 12)] for frames in data.frames]
     means = np.stack([frames.astype(np.float32).mean(axis=0) for frames in data.frames])
     means /= np.linalg.norm(means, axis=1, keepdims=True)
 
     def total(videos: Sequence[int], texts: Sequence[str]) -> np.ndarray:
-        return np.concatenate([np.diag(encoder.score(encoder.texts(texts[i:i + PAIRS_AT_ONCE]), *pad(
-            [views[v] for v in videos[i:i + PAIRS_AT_ONCE]]))["total"]) for i in range(0, len(texts), PAIRS_AT_ONCE)])
+        return np.concatenate(
+            [
+                np.diag(
+                    encoder.score(
+                        encoder.texts(texts[i : i + PAIRS_AT_ONCE]),
+                        *pad([views[v] for v in videos[i : i + PAIRS_AT_ONCE]]),
+                    )["total"]
+                )
+                for i in range(0, len(texts), PAIRS_AT_ONCE)
+            ]
+        )
 
     def mean_pool(videos: Sequence[int], texts: Sequence[str]) -> np.ndarray:
         return (encoder.tower.encode_texts(list(texts)) * means[np.asarray(videos)]).sum(axis=1)
@@ -89,8 +111,9 @@ def scorers(encoder: Encoder, data: PairData) -> dict[str, Score]:
     return {encoder.config.model: total, "mean_pool": mean_pool}
 
 
-def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkpoint: str | None = None,
-               stems: bool = False) -> tuple[Encoder, PairData, tuple[str, ...]]:
+def load_pairs(
+    explorer: Explorer, captions: CaptionSet, folder: Path, *, checkpoint: str | None = None, stems: bool = False
+) -> tuple[Encoder, PairData, tuple[str, ...]]:
     """Captions joined with kept features of their files, which are decoded and encoded where that was not done before.
 
     Raises:
@@ -105,8 +128,10 @@ def load_pairs(explorer: Explorer, captions: CaptionSet, folder: Path, *, checkp
     pictures = {name: path for name, path in paths.items() if path.suffix.lower() in PICTURES}
     features = picture_features(encoder, pictures) | video_features(explorer, encoder, folder, paths, pictures)
     if not features:
-        raise ExplorerError(f"none of the {len(paths)} captioned files in {folder} could be read; "
-                            "run `python -m explorer index` on it for the reasons")
+        raise ExplorerError(
+            f"none of the {len(paths)} captioned files in {folder} could be read; "
+            "run `python -m explorer index` on it for the reasons"
+        )
     missing = sorted(set(paths) - set(features))
     if missing:
         notices += (f"{len(missing)} of {len(paths)} files could not be read and are left out, such as {missing[0]}",)
@@ -118,8 +143,9 @@ def pairs_of(encoder: Encoder, pairs: Iterable[CaptionPair], features: dict[str,
     return pair_data(pairs, features, lambda texts: text_table(encoder.texts(texts)))
 
 
-def video_features(explorer: Explorer, encoder: Encoder, folder: Path, paths: dict[str, Path],
-                   pictures: dict[str, Path]) -> dict[str, FrameFeatures]:
+def video_features(
+    explorer: Explorer, encoder: Encoder, folder: Path, paths: dict[str, Path], pictures: dict[str, Path]
+) -> dict[str, FrameFeatures]:
     """Features of videos through the same index as the library's, so that a second measurement decodes nothing."""
     if len(pictures) == len(paths):
         return {}
@@ -136,21 +162,27 @@ def picture_features(encoder: Encoder, paths: dict[str, Path]) -> dict[str, Fram
     names = list(paths)
     found: dict[str, FrameFeatures] = {}
     for i in range(0, len(names), PICTURES_AT_ONCE):
-        part = names[i:i + PICTURES_AT_ONCE]
+        part = names[i : i + PICTURES_AT_ONCE]
         vectors = encoder.encode_frames(np.stack([picture(paths[name], encoder.frame_size) for name in part]))
-        found |= {name: FrameFeatures(np.zeros(1), vectors[row:row + 1]) for row, name in enumerate(part)}
+        found |= {name: FrameFeatures(np.zeros(1), vectors[row : row + 1]) for row, name in enumerate(part)}
     return found
 
 
 def picture(path: Path, size: FrameSize) -> np.ndarray:
     """(H, W, 3) uint8 of a photo at the size a tower asks for."""
     from PIL import Image
+
     with Image.open(path) as image:
         return fit_image(np.asarray(image.convert("RGB")), size)
 
 
-def load_pixels(explorer: Explorer, captions: CaptionSet, folder: Path, *, size: FrameSize,
-                ) -> Generator[Progress, None, tuple[PixelData, tuple[str, ...]]]:
+def load_pixels(
+    explorer: Explorer,
+    captions: CaptionSet,
+    folder: Path,
+    *,
+    size: FrameSize,
+) -> Generator[Progress, None, tuple[PixelData, tuple[str, ...]]]:
     """Captions joined with decoded frames of their files or spans, F each; use as `data, notices = yield from ...`.
 
     Raises:
@@ -158,6 +190,7 @@ def load_pixels(explorer: Explorer, captions: CaptionSet, folder: Path, *, size:
     """
     from explorer.media.decode import DecodeWorker
     from explorer.training.towers.pixels import pixel_data
+
     paths, notices = match_videos(captions.pairs, folder)
     entries = list(dict.fromkeys((pair.file, pair.start, pair.end) for pair in captions.pairs if pair.file in paths))
     frames = explorer.settings.sampling.frames
@@ -172,7 +205,7 @@ def load_pixels(explorer: Explorer, captions: CaptionSet, folder: Path, *, size:
             except (ExplorerError, OSError) as error:
                 failed.append(str(error))
                 continue
-            pixels[len(counts), :len(found)] = found
+            pixels[len(counts), : len(found)] = found
             counts[entry] = len(found)
     if not counts:
         raise ExplorerError(f"none of the captioned files can be read: {failed[0]}")

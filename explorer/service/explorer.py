@@ -1,4 +1,5 @@
 """The one door for the page, the web side and the command line: the library, its models, its searches, its jobs."""
+
 from __future__ import annotations
 
 import logging
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-SAMPLES = "sample library"     # folder of the data folder
+SAMPLES = "sample library"  # folder of the data folder
 
 
 class Explorer:
@@ -49,7 +50,9 @@ class Explorer:
         self.settings = settings
         self.lock = DataLock(settings.data_dir) if writer else None
         if not writer and not settings.database.is_file():
-            raise ExplorerError(f"nothing is indexed in {settings.data_dir} yet; run `python -m explorer index FOLDER` first")
+            raise ExplorerError(
+                f"nothing is indexed in {settings.data_dir} yet; run `python -m explorer index FOLDER` first"
+            )
         try:
             self.store = Store(settings.database, read_only=not writer)
             self.stills = Stills(settings.data_dir / "stills.db")
@@ -71,21 +74,26 @@ class Explorer:
 
     def _register(self) -> None:
         assert self.jobs_table is not None
-        for kind, maker, stop in (("index", self._index, self._stop_decoding), ("samples", self._samples, self._stop_decoding),
-                                  ("train", self._train, None), ("download", self._download, None)):
+        for kind, maker, stop in (
+            ("index", self._index, self._stop_decoding),
+            ("samples", self._samples, self._stop_decoding),
+            ("train", self._train, None),
+            ("download", self._download, None),
+        ):
             self.jobs_table.register(kind, maker, stop=stop)
 
     # ---- lifetime
 
     def warm_up(self) -> None:
-        """Load the model and the index, a thread each, so that the page opens at once and the first search waits the least."""
+        """Load the model and the index, a thread each, so that the page opens at once and the first search waits the
+        least."""
         for name, work in (("warm-up", self._warm), ("read-ahead", self.searching.read_ahead)):
             threading.Thread(target=work, name=name, daemon=True).start()
 
     def _warm(self) -> None:
         try:
-            self.searching.bank(self.encoder())          # also warms the towers and the parser
-        except Exception as error:                # whatever it is, the page says it in place of the model
+            self.searching.bank(self.encoder())  # also warms the towers and the parser
+        except Exception as error:  # whatever it is, the page says it in place of the model
             log.debug("cannot load the model", exc_info=True)
             self._model_state, self._model_message = "failed", str(error) or type(error).__name__
 
@@ -103,7 +111,8 @@ class Explorer:
             self.release()
 
     def _keep_caches(self) -> None:
-        """Write the search cache where this process may; a disk that refuses costs the next start some seconds, no more."""
+        """Write the search cache where this process may; a disk that refuses costs the next start some seconds, no
+        more."""
         try:
             if self.lock is not None:
                 self.searching.save()
@@ -143,14 +152,23 @@ class Explorer:
         shown = []
         for one in self.shelf.models():
             files = one.get("files", {})
-            shown.append({**one, "model": one.get("config", {}).get("model", "?"), "size": one.get("bytes", 0),
-                          "sha256": next((entry["sha256"] for entry in files.values()), ""),
-                          "level_weights": one.get("config", {}).get("level_weights"), "kept": one.get("kept", True),
-                          "metrics": one.get("metrics") or {}, "current": one.get("name") == self._checkpoint})
+            shown.append(
+                {
+                    **one,
+                    "model": one.get("config", {}).get("model", "?"),
+                    "size": one.get("bytes", 0),
+                    "sha256": next((entry["sha256"] for entry in files.values()), ""),
+                    "level_weights": one.get("config", {}).get("level_weights"),
+                    "kept": one.get("kept", True),
+                    "metrics": one.get("metrics") or {},
+                    "current": one.get("name") == self._checkpoint,
+                }
+            )
         return shown
 
     def use_model(self, name: str) -> int:
-        """Make a checkpoint current, remember it, and embed the library with it from kept features; the job's number."""
+        """Make a checkpoint current, remember it, and embed the library with it from kept features; the job's
+        number."""
         self.encoder(name)
         self.desk.set_current(name)
         self._checkpoint = name
@@ -167,7 +185,9 @@ class Explorer:
 
     def choose_encoder(self, encoder: Encoder) -> None:
         """Index with an encoder at hand for the life of this object."""
-        self._checkpoint = next(name for name in (one["name"] for one in self.shelf.models()) if self.shelf.loaded(name) is encoder)
+        self._checkpoint = next(
+            name for name in (one["name"] for one in self.shelf.models()) if self.shelf.loaded(name) is encoder
+        )
 
     def roll_back(self) -> int:
         """Go back to the checkpoint that was current before."""
@@ -176,6 +196,7 @@ class Explorer:
     def download_size(self, tower: str) -> dict[str, Any]:
         """Megabytes a tower takes, and whether it is on this machine already."""
         from explorer.model.towers import clip
+
         cached = clip.weights_path(tower, self.settings.data_dir / "towers") is not None
         return {"size_mb": clip.size_mb(tower), "cached": cached}
 
@@ -193,11 +214,22 @@ class Explorer:
     def status(self) -> dict[str, Any]:
         """What the page's head says; the model is "loading", "ready" or "failed", the notice a sentence a line."""
         counts = self.store.counts()
-        return {"model": self._model_state, "message": self._model_message, "device": self.device(),
-                "checkpoint": self._checkpoint, "videos": counts.indexed + counts.damaged, "windows": counts.windows,
-                "folders": counts.roots, "seconds": counts.seconds, "failed": counts.failed, "missing": counts.missing,
-                "offline": counts.offline, "new": counts.new, "damaged": counts.damaged,
-                "notice": "\n".join(filter(None, [self.desk.notice, self._notice]))}
+        return {
+            "model": self._model_state,
+            "message": self._model_message,
+            "device": self.device(),
+            "checkpoint": self._checkpoint,
+            "videos": counts.indexed + counts.damaged,
+            "windows": counts.windows,
+            "folders": counts.roots,
+            "seconds": counts.seconds,
+            "failed": counts.failed,
+            "missing": counts.missing,
+            "offline": counts.offline,
+            "new": counts.new,
+            "damaged": counts.damaged,
+            "notice": "\n".join(filter(None, [self.desk.notice, self._notice])),
+        }
 
     def device(self) -> str:
         """What runs the model, once it is loaded."""
@@ -205,14 +237,23 @@ class Explorer:
         if encoder is None:
             return ""
         from explorer.model.device import describe
+
         return describe(encoder.tower.device)
 
     def folders(self) -> list[dict[str, Any]]:
         """The person's folders with their state and counts."""
         videos = self.store.videos()
-        return [{"id": root.id, "path": root.path, "state": root.state, "reason": root.reason,
-                 "videos": sum(v.root_id == root.id for v in videos),
-                 "failed": sum(v.root_id == root.id and v.state == "failed" for v in videos)} for root in self.store.roots()]
+        return [
+            {
+                "id": root.id,
+                "path": root.path,
+                "state": root.state,
+                "reason": root.reason,
+                "videos": sum(v.root_id == root.id for v in videos),
+                "failed": sum(v.root_id == root.id and v.state == "failed" for v in videos),
+            }
+            for root in self.store.roots()
+        ]
 
     def add_folder(self, path: str) -> int:
         """Take a folder into the library and index it; the job's number.
@@ -240,9 +281,16 @@ class Explorer:
         with DecodeWorker(self.settings.decoder) as worker:
             self._worker = worker
             try:
-                yield from index(self.store, self.store.roots(), encoder=encoder, decoder=worker, stills=self.stills,
-                                 sampling=self.settings.sampling, retry=bool(arguments.get("retry")),
-                                 trust_smaller=bool(arguments.get("trust_smaller")))
+                yield from index(
+                    self.store,
+                    self.store.roots(),
+                    encoder=encoder,
+                    decoder=worker,
+                    stills=self.stills,
+                    sampling=self.settings.sampling,
+                    retry=bool(arguments.get("retry")),
+                    trust_smaller=bool(arguments.get("trust_smaller")),
+                )
             finally:
                 self._worker = None
 
@@ -254,6 +302,7 @@ class Explorer:
 
     def _samples(self, arguments: dict[str, Any]) -> Iterator[Progress]:
         from explorer.media.samples import make_samples
+
         folder = self.settings.data_dir / SAMPLES
         yield from (step for step in make_samples(folder) if step.stage != "done")
         self.store.add_root(folder)
@@ -296,8 +345,16 @@ class Explorer:
 
     # ---- search
 
-    def search(self, text: str, *, k: int = 20, weights: LevelWeights | None = None, model: str | None = None,
-               phrase_weights: Mapping[str, float] | None = None, remember: bool = True) -> SearchResult:
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 20,
+        weights: LevelWeights | None = None,
+        model: str | None = None,
+        phrase_weights: Mapping[str, float] | None = None,
+        remember: bool = True,
+    ) -> SearchResult:
         """Search the library; what the person judged for these words counts (service.judging).
 
         Args:
@@ -312,8 +369,9 @@ class Explorer:
             ExplorerError: the query cannot be read, or the index was made by another model.
         """
         judged = self.teaching.judgements.of(text)
-        result = self.searching.search(text, k=max(k, LOOKED_THROUGH) if judged else k, weights=weights, model=model,
-                                       phrase_weights=phrase_weights)
+        result = self.searching.search(
+            text, k=max(k, LOOKED_THROUGH) if judged else k, weights=weights, model=model, phrase_weights=phrase_weights
+        )
         result = arranged(result, judged, k=k) if judged else result
         if remember and not phrase_weights:
             self.desk.remember(text)
@@ -327,18 +385,42 @@ class Explorer:
         """Moments of other files that look like one."""
         return self.searching.more_like(public_id, moment, k=k, model=model)
 
-    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None, weights: LevelWeights | None = None,
-                phrase_weights: Mapping[str, float] | None = None) -> Explanation:
+    def explain(
+        self,
+        text: str,
+        public_id: str,
+        moment: float,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+        phrase_weights: Mapping[str, float] | None = None,
+    ) -> Explanation:
         """Why a moment met a query: phrase x clip, word x frame, the curve over the file."""
-        return self.searching.explain(text, public_id, moment, model=model, weights=weights, phrase_weights=phrase_weights)
+        return self.searching.explain(
+            text, public_id, moment, model=model, weights=weights, phrase_weights=phrase_weights
+        )
 
-    def why_not(self, text: str, public_id: str, *, model: str | None = None, weights: LevelWeights | None = None,
-                phrase_weights: Mapping[str, float] | None = None) -> dict[str, Any]:
+    def why_not(
+        self,
+        text: str,
+        public_id: str,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+        phrase_weights: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
         """Where an expected video came for a query, and the level or phrase that held it back."""
         return self.searching.why_not(text, public_id, model=model, weights=weights, phrase_weights=phrase_weights)
 
-    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None,
-              weights: LevelWeights | None = None) -> dict[str, Any]:
+    def graph(
+        self,
+        text: str,
+        public_id: str | None = None,
+        moment: float | None = None,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+    ) -> dict[str, Any]:
         """The role graph of a query for drawing, each node with its best frame in a moment where one is named."""
         return self.searching.graph(text, public_id, moment, model=model, weights=weights)
 
@@ -352,7 +434,8 @@ class Explorer:
             return None
 
     def request_playable(self, public_id: str) -> dict[str, Any] | None:
-        """Where the bytes of a video are that a browser plays: {"state", "progress", "path", "message"}; None: no such video."""
+        """Where the bytes of a video are that a browser plays: {"state", "progress", "path", "message"}; None: no
+        such video."""
         try:
             video = self.store.by_public_id(public_id)
         except ExplorerError:
@@ -370,6 +453,7 @@ class Explorer:
     def export(self, result: SearchResult, form: str) -> str:
         """Write a result as csv, jsonl, m3u, edl, fcpxml or clips into the data folder; the path."""
         from explorer.search.export import export, export_clips
+
         folder = desk.new_folder(self.settings.data_dir / "exports")
         if form in ("clip", "clips"):
             export_clips(result.hits, folder, cut=self.playback.cut)
@@ -404,12 +488,25 @@ class Explorer:
     def add_caption(self, public_id: str, caption: str, start: float | None = None, end: float | None = None) -> None:
         """Keep a caption of a video, or of its span [start, end) seconds."""
         video = self.store.by_public_id(public_id)
-        self.teaching.add_caption(video.path, caption, start=start, end=end, duration=video.info.duration if video.info else None)
+        self.teaching.add_caption(
+            video.path, caption, start=start, end=end, duration=video.info.duration if video.info else None
+        )
 
-    def feedback(self, kind: str, text: str, public_id: str, *, time: float | None = None, phrase: str | None = None,
-                 word: str | None = None, good: bool = True) -> None:
+    def feedback(
+        self,
+        kind: str,
+        text: str,
+        public_id: str,
+        *,
+        time: float | None = None,
+        phrase: str | None = None,
+        word: str | None = None,
+        good: bool = True,
+    ) -> None:
         """Keep a judgement: kind video, clip (of a phrase) or frame (of a word)."""
-        self.teaching.add_feedback(kind, text, self.store.by_public_id(public_id).path, time=time, phrase=phrase, word=word, good=good)
+        self.teaching.add_feedback(
+            kind, text, self.store.by_public_id(public_id).path, time=time, phrase=phrase, word=word, good=good
+        )
 
     def take_back(self, text: str, public_id: str, start: float, end: float) -> None:
         """Withdraw the judgement that stands for a moment of a search."""
@@ -422,18 +519,30 @@ class Explorer:
     def _train(self, arguments: dict[str, Any]) -> Iterator[Progress]:
         base = arguments.get("base") or self._checkpoint
         encoder = self.encoder(base)
-        yield from self.teaching.train(encoder, self.store, self.shelf, base=base, arguments=arguments, bank=self.searching.bank(encoder))
+        yield from self.teaching.train(
+            encoder, self.store, self.shelf, base=base, arguments=arguments, bank=self.searching.bank(encoder)
+        )
 
     # ---- care
 
     def doctor(self) -> list[dict[str, Any]]:
         """What this installation is made of: name, value, whether it is fine."""
         from explorer.service.doctor import examine
+
         return examine(self.settings, self._checkpoint, self.device())
 
 
 def _video(video: StoredVideo, windows: int) -> dict[str, Any]:
     info = video.info
-    return {"public_id": video.public_id, "name": Path(video.path).name, "path": video.path, "state": video.state,
-            "reason": video.reason, "windows": windows, "duration": info.duration if info else 0.0,
-            "width": info.width if info else 0, "height": info.height if info else 0, "codec": info.codec if info else ""}
+    return {
+        "public_id": video.public_id,
+        "name": Path(video.path).name,
+        "path": video.path,
+        "state": video.state,
+        "reason": video.reason,
+        "windows": windows,
+        "duration": info.duration if info else 0.0,
+        "width": info.width if info else 0,
+        "height": info.height if info else 0,
+        "codec": info.codec if info else "",
+    }

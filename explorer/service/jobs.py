@@ -1,4 +1,5 @@
 """Long work that outlives a page: each job is a generator of Progress run by a thread and kept in the table of jobs."""
+
 from __future__ import annotations
 
 import json
@@ -20,10 +21,10 @@ log = logging.getLogger(__name__)
 
 Maker = Callable[[dict[str, Any]], Iterator[Progress]]
 
-WRITE_EVERY = 0.25           # seconds between two records of one job in the table
-LISTED_FAILURES = 1000       # failures kept with a job; the library lists every failed file anyway
-ROOM = 64 << 20              # bytes that must be free before a job that met a full disk goes on
-LOOK_EVERY = 2.0             # seconds between two looks at the free space
+WRITE_EVERY = 0.25  # seconds between two records of one job in the table
+LISTED_FAILURES = 1000  # failures kept with a job; the library lists every failed file anyway
+ROOM = 64 << 20  # bytes that must be free before a job that met a full disk goes on
+LOOK_EVERY = 2.0  # seconds between two looks at the free space
 CLOSE_SECONDS = 5.0
 FINISHED = ("done", "failed", "cancelled")
 COLUMNS = "id, kind, state, arguments, progress, created, finished, error"
@@ -36,10 +37,10 @@ class _Run:
     job: Job
     maker: Maker
     stop: Callable[[], None] | None = None
-    wanted: str | None = None                     # paused | cancelled | interrupted, where someone asked
+    wanted: str | None = None  # paused | cancelled | interrupted, where someone asked
     asked: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
-    full: bool = False                            # paused by a full disk; its thread looks for space
+    full: bool = False  # paused by a full disk; its thread looks for space
     written: float = 0.0
 
 
@@ -65,15 +66,23 @@ class Jobs:
         self._active: dict[str, _Run] = {}
         self._lock = threading.RLock()
         with store.database.write() as connection:
-            connection.execute("UPDATE jobs SET state = 'interrupted', error = 'the app ended before this was done; "
-                               "resume it to go on' WHERE state IN ('running', 'queued')")
+            connection.execute(
+                "UPDATE jobs SET state = 'interrupted', error = 'the app ended before this was done; "
+                "resume it to go on' WHERE state IN ('running', 'queued')"
+            )
 
     def register(self, kind: str, maker: Maker, *, stop: Callable[[], None] | None = None) -> None:
         """Say how jobs of a kind are made from their arguments, so that those of an earlier run can be resumed."""
         self._makers[kind] = (maker, stop)
 
-    def start(self, kind: str, arguments: dict[str, Any], maker: Maker | None = None, *,
-              stop: Callable[[], None] | None = None) -> int:
+    def start(
+        self,
+        kind: str,
+        arguments: dict[str, Any],
+        maker: Maker | None = None,
+        *,
+        stop: Callable[[], None] | None = None,
+    ) -> int:
         """Put a job in line; it begins at once where no other of its kind runs.
 
         Args:
@@ -88,9 +97,10 @@ class Jobs:
         maker, stop = self._maker(kind, maker, stop)
         text, created = json.dumps(arguments), time.time()
         with self.store.database.write() as connection:
-            job_id = connection.execute("INSERT INTO jobs (kind, state, arguments, created) VALUES (?, 'queued', ?, ?)",
-                                        (kind, text, created)).lastrowid
-        assert job_id is not None                        # an INSERT has one
+            job_id = connection.execute(
+                "INSERT INTO jobs (kind, state, arguments, created) VALUES (?, 'queued', ?, ?)", (kind, text, created)
+            ).lastrowid
+        assert job_id is not None  # an INSERT has one
         job = Job(job_id, kind, "queued", json.loads(text), Progress("queued"), created)
         self._queue(_Run(job, maker, stop))
         return job_id
@@ -112,7 +122,7 @@ class Jobs:
         with self._lock:
             job, run = self.get(job_id), self._runs.get(job_id)
             if run is not None and run.full:
-                run.asked.set()                   # look for space now
+                run.asked.set()  # look for space now
                 return
             if job.state in ("queued", "running", "done"):
                 raise ExplorerError(f"job {job_id} is {job.state}; there is nothing to resume")
@@ -158,8 +168,9 @@ class Jobs:
             if run.thread is not None:
                 run.thread.join(CLOSE_SECONDS)
 
-    def _maker(self, kind: str, maker: Maker | None,
-               stop: Callable[[], None] | None) -> tuple[Maker, Callable[[], None] | None]:
+    def _maker(
+        self, kind: str, maker: Maker | None, stop: Callable[[], None] | None
+    ) -> tuple[Maker, Callable[[], None] | None]:
         if maker is not None:
             return maker, stop
         if kind not in self._makers:
@@ -244,8 +255,11 @@ class Jobs:
         if run.wanted is not None:
             return run.wanted, ""
         if is_full(error):
-            return "full", (str(error) if isinstance(error, ExplorerError) else
-                            f"no space left on the disk of {self.store.path.parent}; free some and the work goes on")
+            return "full", (
+                str(error)
+                if isinstance(error, ExplorerError)
+                else f"no space left on the disk of {self.store.path.parent}; free some and the work goes on"
+            )
         if isinstance(error, ExplorerError):
             return "failed", str(error)
         log.exception("job %d failed", run.job.id)
@@ -267,9 +281,10 @@ class Jobs:
         job = run.job
         try:
             with self.store.database.write() as connection:
-                connection.execute("UPDATE jobs SET state = ?, progress = ?, finished = ?, error = ? WHERE id = ?",
-                                   (job.state, json.dumps(asdict(job.progress)), job.finished,
-                                    as_text(job.error), job.id))
+                connection.execute(
+                    "UPDATE jobs SET state = ?, progress = ?, finished = ?, error = ? WHERE id = ?",
+                    (job.state, json.dumps(asdict(job.progress)), job.finished, as_text(job.error), job.id),
+                )
         except (ExplorerError, sqlite3.Error) as error:
             log.warning("cannot record job %d: %s", job.id, error)
 

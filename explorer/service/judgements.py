@@ -1,4 +1,6 @@
-"""Judgements of hits count at once: for the same words, what a person called right is on top and what they called wrong last."""
+"""Judgements of hits count at once: for the same words, what a person called right is on top and what they called
+wrong last."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -10,7 +12,7 @@ from explorer.records import ExplorerError, Hit, SearchResult
 from explorer.search.query import parse
 
 KINDS = ("video", "clip", "frame")
-LOOKED_THROUGH = 200           # hits made where something was judged, so that a right one far down is there to rise
+LOOKED_THROUGH = 200  # hits made where something was judged, so that a right one far down is there to rise
 
 
 class Judgements:
@@ -22,12 +24,31 @@ class Judgements:
     def __init__(self, path: Path) -> None:
         self.notes = Notes(path)
 
-    def add(self, kind: str, text: str, path: str, *, time: float | None = None, phrase: str | None = None,
-            word: str | None = None, good: bool | None = True) -> None:
+    def add(
+        self,
+        kind: str,
+        text: str,
+        path: str,
+        *,
+        time: float | None = None,
+        phrase: str | None = None,
+        word: str | None = None,
+        good: bool | None = True,
+    ) -> None:
         """Keep a judgement of a hit: of the video, of a clip for a phrase, or of a frame for a word."""
         if kind not in KINDS:
             raise ValueError(f"kind must be one of {KINDS}, not {kind!r}")
-        self.notes.append({"kind": kind, "text": wording(text), "file": path, "time": time, "phrase": phrase, "word": word, "good": good})
+        self.notes.append(
+            {
+                "kind": kind,
+                "text": wording(text),
+                "file": path,
+                "time": time,
+                "phrase": phrase,
+                "word": word,
+                "good": good,
+            }
+        )
 
     def take_back(self, text: str, path: str, start: float, end: float) -> None:
         """Withdraw the judgement that stands for a moment; nothing where there is none."""
@@ -40,7 +61,7 @@ class Judgements:
         last: dict[tuple[object, ...], Line] = {}
         for line in self.notes.lines():
             if line.get("kind") in KINDS and isinstance(line.get("file"), str):
-                last.pop(_about(line), None)                   # the newer of two stands at the newer's place
+                last.pop(_about(line), None)  # the newer of two stands at the newer's place
                 last[_about(line)] = line
         return [line for line in last.values() if line.get("good") is not None]
 
@@ -96,5 +117,5 @@ def arranged(result: SearchResult, judged: Sequence[Line], *, k: int) -> SearchR
     right, wrong = ([hit for hit in hits if hit.judged is side] for side in (True, False))
     between = [hit for hit in hits if hit.judged is None]
     room = max(k - len(right) - len(wrong), 0)
-    kept = tuple([*right, *between[:room], *wrong][:max(k, 1)])
+    kept = tuple([*right, *between[:room], *wrong][: max(k, 1)])
     return replace(result, hits=kept, confident=True, reason="") if right else replace(result, hits=kept)

@@ -1,4 +1,6 @@
-"""The models on this machine: which there are, which one is current, and the encoders made of them, loaded when asked for."""
+"""The models on this machine: which there are, which one is current, and the encoders made of them, loaded when asked
+for."""
+
 from __future__ import annotations
 
 import logging
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OWN = "checkpoints"                    # folder of the data folder for what was trained or added here
-PROMPT = "a video of {}"               # how a word or phrase is put to a CLIP
+OWN = "checkpoints"  # folder of the data folder for what was trained or added here
+PROMPT = "a video of {}"  # how a word or phrase is put to a CLIP
 TOWER_FILE = "tower.safetensors"
 
 
@@ -42,6 +44,7 @@ class Shelf:
     def models(self) -> list[dict[str, Any]]:
         """describe() of every checkpoint, a broken one with "error"."""
         from explorer.model.checkpoint import list_checkpoints
+
         return list_checkpoints(*self.folders())
 
     def folder(self, name: str) -> Path:
@@ -66,7 +69,7 @@ class Shelf:
         with self._lock:
             if name not in self._loaded:
                 encoder = self.load(self.folder(name))
-                self._loaded = dict([*self._loaded.items()][-1:])           # the newest other one stays
+                self._loaded = dict([*self._loaded.items()][-1:])  # the newest other one stays
                 self._loaded[name] = encoder
             return self._loaded[name]
 
@@ -84,9 +87,11 @@ class Shelf:
         from explorer.model.checkpoint import describe, load
         from explorer.model.encoder import Encoder
         from explorer.model.towers.load import load_tower
+
         about = describe(folder)
         tower = self._shared_tower(about["tower"]) or load_tower(
-            about["tower"], device=self.settings.device, weights=self.tower_tensors(folder), late_images=True)
+            about["tower"], device=self.settings.device, weights=self.tower_tensors(folder), late_images=True
+        )
         return Encoder(tower, load(folder, width=tower.dim), name=about["id"])
 
     def tower_tensors(self, folder: Path) -> dict[str, Tensor]:
@@ -96,6 +101,7 @@ class Shelf:
             ExplorerError: damaged, or the checkpoint that holds them is gone.
         """
         from explorer.model.checkpoint import describe, load_tensors
+
         about = describe(folder)
         if TOWER_FILE not in about["files"] and about.get("tower_of"):
             folder = self.folder(about["tower_of"])
@@ -115,18 +121,25 @@ class Shelf:
         from explorer.model.checkpoint import save
         from explorer.model.hcmi import HCMI
         from explorer.model.towers import clip
+
         folder = self.settings.data_dir / "towers"
         if clip.weights_path(name, folder) is None:
             yield from self._fetch(name, folder)
         yield Progress("load", current=name)
         from explorer.model.device import pick_device
+
         tower = clip.load(name, device=pick_device(self.settings.device), folder=folder)
         own = self.settings.data_dir / OWN / safe_name(name)
-        save(own, HCMI(ModelConfig(dim=tower.dim, prompt=PROMPT)), {"tower": name, "data": "none: the tower's own ranking"})
+        save(
+            own,
+            HCMI(ModelConfig(dim=tower.dim, prompt=PROMPT)),
+            {"tower": name, "data": "none: the tower's own ranking"},
+        )
         yield Progress("done", summary={"checkpoint": own.name})
 
     def _fetch(self, name: str, folder: Path) -> Iterator[Progress]:
         from explorer.model.towers import clip
+
         total = clip.size_mb(name)
         child = clip.download(name, folder)
         try:
@@ -139,8 +152,10 @@ class Shelf:
             child.kill()
             child.wait()
         if child.returncode:
-            raise ExplorerError(f"cannot fetch {name}: {problem.splitlines()[-1] if problem else 'no answer'}; "
-                                "look at the connection and try again, or give a local file")
+            raise ExplorerError(
+                f"cannot fetch {name}: {problem.splitlines()[-1] if problem else 'no answer'}; "
+                "look at the connection and try again, or give a local file"
+            )
 
     def remove(self, name: str) -> None:
         """Delete a checkpoint the person made.

@@ -1,4 +1,5 @@
 """Makes every file playable in the browser: as it is where it can be, else a copy made in the background and kept."""
+
 from __future__ import annotations
 
 import logging
@@ -16,7 +17,7 @@ from explorer.store.store import Store
 
 log = logging.getLogger(__name__)
 
-KEPT_BYTES = 4 << 30           # copies kept; the oldest go first
+KEPT_BYTES = 4 << 30  # copies kept; the oldest go first
 
 
 @dataclass
@@ -94,7 +95,7 @@ class Playback:
         for step in steps:
             copy.progress = step.done / step.total if step.total else 0.0
             if copy.stop.is_set():
-                steps.close()                                          # type: ignore[attr-defined]
+                steps.close()  # type: ignore[attr-defined]
                 return
 
     def _make_room(self) -> None:

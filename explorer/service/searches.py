@@ -1,4 +1,6 @@
-"""Searches as the service answers them: what was asked is encoded once, what the library makes usual is known, models share features."""
+"""Searches as the service answers them: what was asked is encoded once, what the library makes usual is known, models
+share features."""
+
 from __future__ import annotations
 
 import logging
@@ -25,9 +27,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-CACHES = "vectors"             # folder of the data folder: the coarse caches
-ASKED_KEPT = 64                # encoded queries kept, so that sliders and chips need no tower
-CALIBRATION_SECONDS = 30.0     # a null is kept this long while indexing changes the library with every file
+CACHES = "vectors"  # folder of the data folder: the coarse caches
+ASKED_KEPT = 64  # encoded queries kept, so that sliders and chips need no tower
+CALIBRATION_SECONDS = 30.0  # a null is kept this long while indexing changes the library with every file
 PICTURE = LevelWeights(1.0, 0.0, 1.0)
 
 
@@ -48,20 +50,35 @@ class Searching:
         self._calibrations: dict[str, tuple[float, Calibration | None]] = {}
         self._guard = threading.RLock()
 
-    def search(self, text: str, *, k: int = 20, weights: LevelWeights | None = None, model: str | None = None,
-               phrase_weights: Mapping[str, float] | None = None) -> SearchResult:
+    def search(
+        self,
+        text: str,
+        *,
+        k: int = 20,
+        weights: LevelWeights | None = None,
+        model: str | None = None,
+        phrase_weights: Mapping[str, float] | None = None,
+    ) -> SearchResult:
         """Search by words; see service.Explorer.search."""
         from explorer.search import find
         from explorer.search.explain import reads
+
         began = time.perf_counter()
         encoder, asked = self.ask(text, model, phrase_weights)
-        found = find.find(asked, library=self.library(encoder), encoder=encoder, k=k, calibration=self.calibration(encoder),
-                          weights=weights or encoder.config.level_weights)
+        found = find.find(
+            asked,
+            library=self.library(encoder),
+            encoder=encoder,
+            k=k,
+            calibration=self.calibration(encoder),
+            weights=weights or encoder.config.level_weights,
+        )
         return replace(found.result, seconds=time.perf_counter() - began, reads=reads(encoder))
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""
         from explorer.search import find
+
         encoder = self.encoder(model)
         asked = find.ask_image(encoder, fit_image(image, encoder.frame_size))
         return find.find(asked, library=self.library(encoder), encoder=encoder, k=k, weights=PICTURE).result
@@ -69,52 +86,108 @@ class Searching:
     def more_like(self, public_id: str, moment: float, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments of other files that look like one."""
         from explorer.search import find
+
         encoder, video = self.encoder(model), self.store.by_public_id(public_id)
         windows = self.store.windows_of(video.id)
         if not windows:
             raise ExplorerError("this video has not been indexed yet; index its folder first")
         nearest = min(windows, key=lambda w: abs((w.start + w.end) / 2 - moment))
-        return find.more_like(nearest.id, library=self.library(encoder), encoder=encoder, k=k,
-                              weights=encoder.config.level_weights).result
+        return find.more_like(
+            nearest.id, library=self.library(encoder), encoder=encoder, k=k, weights=encoder.config.level_weights
+        ).result
 
-    def explain(self, text: str, public_id: str, moment: float, *, model: str | None = None, weights: LevelWeights | None = None,
-                phrase_weights: Mapping[str, float] | None = None) -> Explanation:
+    def explain(
+        self,
+        text: str,
+        public_id: str,
+        moment: float,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+        phrase_weights: Mapping[str, float] | None = None,
+    ) -> Explanation:
         """Why a moment met a query: phrase x clip, word x frame, the curve over the file under the level weights."""
         from explorer.search.explain import explain
-        encoder, asked = self.ask(text, model, phrase_weights)
-        return explain(asked.text, self.store.by_public_id(public_id).id, moment, library=self.library(encoder),
-                       encoder=encoder, weights=weights or encoder.config.level_weights)
 
-    def why_not(self, text: str, public_id: str, *, model: str | None = None, weights: LevelWeights | None = None,
-                phrase_weights: Mapping[str, float] | None = None) -> dict[str, Any]:
-        """Where an expected video came for a query, and the level or phrase that held it back, as the search weighs them."""
+        encoder, asked = self.ask(text, model, phrase_weights)
+        return explain(
+            asked.text,
+            self.store.by_public_id(public_id).id,
+            moment,
+            library=self.library(encoder),
+            encoder=encoder,
+            weights=weights or encoder.config.level_weights,
+        )
+
+    def why_not(
+        self,
+        text: str,
+        public_id: str,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+        phrase_weights: Mapping[str, float] | None = None,
+    ) -> dict[str, Any]:
+        """Where an expected video came for a query, and the level or phrase that held it back, as the search weighs
+        them."""
         from explorer.search import find
         from explorer.search.explain import why_not
+
         encoder, asked = self.ask(text, model, phrase_weights)
         library, video = self.library(encoder), self.store.by_public_id(public_id)
-        ranked = find.rank(asked, library=library, encoder=encoder, weights=weights or encoder.config.level_weights,
-                           calibration=self.calibration(encoder))
+        ranked = find.rank(
+            asked,
+            library=library,
+            encoder=encoder,
+            weights=weights or encoder.config.level_weights,
+            calibration=self.calibration(encoder),
+        )
         if ranked is None:
-            return {"rank": 0, "of": 0, "level": "", "phrase": "", "sentence": "No video passes the filters of this query."}
+            return {
+                "rank": 0,
+                "of": 0,
+                "level": "",
+                "phrase": "",
+                "sentence": "No video passes the filters of this query.",
+            }
         found = asdict(why_not(ranked, video.id, library=library, encoder=encoder))
         return {**found, "rank": int(found["rank"]), "of": int(found["of"])}
 
-    def graph(self, text: str, public_id: str | None = None, moment: float | None = None, *, model: str | None = None,
-              weights: LevelWeights | None = None) -> dict[str, Any]:
+    def graph(
+        self,
+        text: str,
+        public_id: str | None = None,
+        moment: float | None = None,
+        *,
+        model: str | None = None,
+        weights: LevelWeights | None = None,
+    ) -> dict[str, Any]:
         """The role graph of a query for drawing, each node with its best frame in the window that explains a moment."""
         from explorer.search.roles import drawn
+
         encoder, asked = self.ask(text, model)
         if public_id is None or moment is None:
             return drawn(asked.query.text)
-        video, times = self.store.by_public_id(public_id), self.explain(text, public_id, moment, model=model, weights=weights).frame_times
-        return drawn(asked.query.text, encoder=encoder, library=self.library(encoder), video_id=video.id,
-                     time=float(times[0] + times[-1]) / 2)
+        video, times = (
+            self.store.by_public_id(public_id),
+            self.explain(text, public_id, moment, model=model, weights=weights).frame_times,
+        )
+        return drawn(
+            asked.query.text,
+            encoder=encoder,
+            library=self.library(encoder),
+            video_id=video.id,
+            time=float(times[0] + times[-1]) / 2,
+        )
 
     # ---- what the answers stand on
 
-    def ask(self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None) -> tuple[Encoder, Asked]:
+    def ask(
+        self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None
+    ) -> tuple[Encoder, Asked]:
         """A query through the tower, from memory where it was asked before, with the person's phrase weights."""
         from explorer.search import find, query
+
         parsed = query.parse(text)
         encoder = self.encoder(model)
         key = (encoder.name, text)
@@ -129,17 +202,21 @@ class Searching:
     def read_ahead(self) -> None:
         """Read the coarse cache, where there is one, while the model loads: neither needs the other."""
         from explorer.store.vector_file import read_manifest
-        known = [manifest["encoder"] for path in (self.folder / CACHES).glob("*.faiss") if (manifest := read_manifest(path))]
+
+        known = [
+            manifest["encoder"] for path in (self.folder / CACHES).glob("*.faiss") if (manifest := read_manifest(path))
+        ]
         if len(known) == 1:
             try:
                 self._opened(known[0]).vectors.refresh()
-            except Exception:                             # the search that needs it says it; or the app is closing
+            except Exception:  # the search that needs it says it; or the app is closing
                 log.debug("cannot read ahead", exc_info=True)
 
     def _opened(self, maker: str) -> StoredLibrary:
         """The windows that an encoder made, in memory once."""
         from explorer.search.library import StoredLibrary
         from explorer.store.vectors import VectorCache
+
         with self._guard:
             if maker not in self._libraries:
                 path = self.folder / CACHES / f"{maker}.faiss"
@@ -153,18 +230,23 @@ class Searching:
         are the same, and the fine levels of the candidates are its own.
         """
         from explorer.search.library import StoredLibrary
+
         current = self.encoder(None)
         maker = current if current.tower_name == encoder.tower_name else encoder
         library = self._opened(maker.name)
         return library if maker is encoder else StoredLibrary(self.store, library.vectors, serves=encoder.name)
 
     def calibration(self, encoder: Encoder) -> Calibration | None:
-        """The null of the bank over the library; made anew when the library changed, but not with every indexed file."""
+        """The null of the bank over the library; made anew when the library changed, but not with every indexed
+        file."""
         from explorer.search import calibrate
+
         library = self.library(encoder)
         with self._guard:
             made, known = self._calibrations.get(encoder.name, (0.0, None))
-            fresh = known is not None and (known.generation == library.generation or time.monotonic() - made < CALIBRATION_SECONDS)
+            fresh = known is not None and (
+                known.generation == library.generation or time.monotonic() - made < CALIBRATION_SECONDS
+            )
             if not fresh:
                 known = calibrate.calibrate(encoder, self.bank(encoder), library, generation=library.generation)
                 self._calibrations[encoder.name] = (time.monotonic(), known)

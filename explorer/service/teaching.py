@@ -1,4 +1,5 @@
 """What a person teaches: captions and judgements as JSON lines they own, and the fine-tune that learns from them."""
+
 from __future__ import annotations
 
 import math
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
 CAPTION_CHARACTERS = 2000
 KEPT_MODELS = 8
-CURVE_POINTS = 300             # of the live loss curve
-SURROUNDING = 400              # videos of the library that must go on being found as before
+CURVE_POINTS = 300  # of the live loss curve
+SURROUNDING = 400  # videos of the library that must go on being found as before
 
 
 class Teaching:
@@ -33,8 +34,15 @@ class Teaching:
         self.notes, self.judgements = Notes(folder / "captions.jsonl"), Judgements(folder / "feedback.jsonl")
         self.runs = folder / "training"
 
-    def add_caption(self, path: str, caption: str, *, start: float | None = None, end: float | None = None,
-                    duration: float | None = None) -> None:
+    def add_caption(
+        self,
+        path: str,
+        caption: str,
+        *,
+        start: float | None = None,
+        end: float | None = None,
+        duration: float | None = None,
+    ) -> None:
         """Keep a caption of a file, or of its span [start, end) seconds.
 
         Raises:
@@ -51,16 +59,27 @@ class Teaching:
             line |= {"start": first, "end": last}
         self.notes.append(line)
 
-    def add_feedback(self, kind: str, text: str, path: str, *, time: float | None = None, phrase: str | None = None,
-                     word: str | None = None, good: bool = True) -> None:
+    def add_feedback(
+        self,
+        kind: str,
+        text: str,
+        path: str,
+        *,
+        time: float | None = None,
+        phrase: str | None = None,
+        word: str | None = None,
+        good: bool = True,
+    ) -> None:
         """Keep a judgement of a hit: of the video, of a clip for a phrase, or of a frame for a word."""
         self.judgements.add(kind, text, path, time=time, phrase=phrase, word=word, good=good)
 
     def lines(self) -> list[dict[str, Any]]:
         """Everything taught, oldest first: captions as kind "caption", then the judgements that stand."""
         captions = [{"kind": "caption", **line} for line in self.notes.lines()]
-        return captions + [{**line, "kind": f"{line['kind']}, {'right' if line['good'] else 'wrong'}"}
-                           for line in self.judgements.standing()]
+        return captions + [
+            {**line, "kind": f"{line['kind']}, {'right' if line['good'] else 'wrong'}"}
+            for line in self.judgements.standing()
+        ]
 
     def pairs(self) -> list[CaptionPair]:
         """What can be learned: captions, and searches whose hit was judged right as a whole or at a clip or frame."""
@@ -71,8 +90,9 @@ class Teaching:
                 pairs.append(CaptionPair(line["file"], caption, *_around(line)))
         return list(dict.fromkeys(pairs))
 
-    def train(self, encoder: Encoder, store: Store, shelf: Shelf, *, base: str, arguments: dict[str, Any],
-              bank: Any) -> Iterator[Progress]:
+    def train(
+        self, encoder: Encoder, store: Store, shelf: Shelf, *, base: str, arguments: dict[str, Any], bank: Any
+    ) -> Iterator[Progress]:
         """Fine-tune a checkpoint on what was taught; the last record's summary holds the outcome.
 
         Args:
@@ -90,15 +110,20 @@ class Teaching:
 
         from explorer.training.dataset import pair_data
         from explorer.training.finetune import DEFAULT, Surroundings, finetune
+
         if encoder.config.model != "hcmi":
-            raise ExplorerError(f"{base} is an HGR model, and fine-tuning here is HCMI's; choose an HCMI model on the Models tab")
+            raise ExplorerError(
+                f"{base} is an HGR model, and fine-tuning here is HCMI's; choose an HCMI model on the Models tab"
+            )
         pairs, features, others = self._material(store)
         data = pair_data(pairs, features, lambda texts: encoder.texts(texts))
         config = replace(DEFAULT, **{k: v for k, v in arguments.items() if k in ("epochs", "lr", "seed", "batch_size")})
         around = Surroundings(library=tuple(f.vectors.astype(np.float32) for f in others), bank=bank)
         steps = finetune(encoder.model, data, config, around=around, frames=12)
         curve: list[list[float]] = []
-        outcome = yield from follow(steps, f"{len(data)} captions of {len(set(pair.file for pair in pairs))} videos", curve=curve)
+        outcome = yield from follow(
+            steps, f"{len(data)} captions of {len(set(pair.file for pair in pairs))} videos", curve=curve
+        )
         name = self.keep(outcome, encoder, shelf, base, data=len(data))
         yield Progress("done", summary={**outcome.as_json(), "checkpoint": name, "curve": curve})
 
@@ -113,31 +138,61 @@ class Teaching:
             raise ExplorerError("none of the captioned files is in the index; add their folder and index it first")
         others = [known[path] for path in sorted(known.keys() - wanted)]
         step = max(1, len(others) // SURROUNDING)
-        return [pair for pair in pairs if pair.file in features], features, [store.features(v.id) for v in others[::step]]
+        return (
+            [pair for pair in pairs if pair.file in features],
+            features,
+            [store.features(v.id) for v in others[::step]],
+        )
 
-    def keep(self, outcome: Outcome, encoder: Encoder, shelf: Shelf, base: str, *, data: int, name: str | None = None) -> str:
+    def keep(
+        self, outcome: Outcome, encoder: Encoder, shelf: Shelf, base: str, *, data: int, name: str | None = None
+    ) -> str:
         """Save what was learned; the base's name where nothing was kept."""
         if not outcome.kept:
             return base
-        return self.save(outcome.model, encoder, shelf, base, data=f"{data} captions", name=name,
-                         metrics={"before": outcome.before, "after": outcome.after})
+        return self.save(
+            outcome.model,
+            encoder,
+            shelf,
+            base,
+            data=f"{data} captions",
+            name=name,
+            metrics={"before": outcome.before, "after": outcome.after},
+        )
 
-    def save(self, model: Any, encoder: Encoder, shelf: Shelf, base: str, *, data: str, metrics: dict[str, Any],
-             name: str | None = None) -> str:
+    def save(
+        self,
+        model: Any,
+        encoder: Encoder,
+        shelf: Shelf,
+        base: str,
+        *,
+        data: str,
+        metrics: dict[str, Any],
+        name: str | None = None,
+    ) -> str:
         """A trained model as a checkpoint of the person's own, on the base's tower; its name."""
         from explorer.model.checkpoint import describe, prune, save
+
         parent = shelf.settings.data_dir / "checkpoints"
         name = name or time.strftime("tuned-%Y%m%d-%H%M%S")
         about = describe(shelf.folder(base))
         tower_of = base if "tower.safetensors" in about["files"] else about.get("tower_of")
-        save(parent / name, model, {"tower": encoder.tower_name, "tower_of": tower_of, "base": base, "data": data, "metrics": metrics})
+        save(
+            parent / name,
+            model,
+            {"tower": encoder.tower_name, "tower_of": tower_of, "base": base, "data": data, "metrics": metrics},
+        )
         prune(parent, keep=KEPT_MODELS)
         shelf.forget(name)
         return name
 
 
-def follow(steps: Iterator[TrainStep], what: str, *, curve: list[list[float]] | None = None) -> Generator[Progress, None, Any]:
-    """Training steps as progress with a live curve [[step, loss, lr], ...], written into `curve`; the value is the generator's own."""
+def follow(
+    steps: Iterator[TrainStep], what: str, *, curve: list[list[float]] | None = None
+) -> Generator[Progress, None, Any]:
+    """Training steps as progress with a live curve [[step, loss, lr], ...], written into `curve`; the value is the
+    generator's own."""
     curve = [] if curve is None else curve
     count = 0
     while True:
@@ -150,7 +205,14 @@ def follow(steps: Iterator[TrainStep], what: str, *, curve: list[list[float]] | 
             curve.append([count, round(step.losses["loss"], 5), step.lr])
         if len(curve) > CURVE_POINTS:
             curve[:] = curve[::2]
-        yield Progress("train", step.step, step.steps, f"{what}, epoch {step.epoch + 1}", eta=step.eta, summary={"curve": list(curve)})
+        yield Progress(
+            "train",
+            step.step,
+            step.steps,
+            f"{what}, epoch {step.epoch + 1}",
+            eta=step.eta,
+            summary={"curve": list(curve)},
+        )
 
 
 def _around(line: dict[str, Any]) -> tuple[float | None, float | None]:

@@ -1,4 +1,5 @@
 """Looks for every inconsistency the store and its caches can have, and mends what can be made again."""
+
 from __future__ import annotations
 
 import sqlite3
@@ -17,14 +18,14 @@ from explorer.store.stills import Stills
 from explorer.store.store import Store
 from explorer.store.vectors import VectorCache
 
-UNIT_TOLERANCE = 0.01         # float16 rounding moves the length of a unit vector by less than 0.001
+UNIT_TOLERANCE = 0.01  # float16 rounding moves the length of a unit vector by less than 0.001
 
 
 @dataclass(frozen=True)
 class Finding:
     """One inconsistency: where, what it means, and whether it was mended."""
 
-    kind: str                 # database | features | windows | videos | vectors | stills
+    kind: str  # database | features | windows | videos | vectors | stills
     where: str
     message: str
     repaired: bool = False
@@ -38,8 +39,9 @@ class _Fault:
     mend: Callable[[], None] | None = None
 
 
-def check(store: Store, *, vectors: VectorCache | None = None, stills: Stills | None = None,
-          repair: bool = False) -> list[Finding]:
+def check(
+    store: Store, *, vectors: VectorCache | None = None, stills: Stills | None = None, repair: bool = False
+) -> list[Finding]:
     """Look at everything the data folder keeps of the library.
 
     Args:
@@ -52,8 +54,12 @@ def check(store: Store, *, vectors: VectorCache | None = None, stills: Stills | 
     Returns:
         The findings; empty where all is well.
     """
-    parts: list[Callable[[], Iterator[_Fault]]] = [partial(_database, store), partial(_feature_sets, store),
-                                                   partial(_windows, store), partial(_videos, store)]
+    parts: list[Callable[[], Iterator[_Fault]]] = [
+        partial(_database, store),
+        partial(_feature_sets, store),
+        partial(_windows, store),
+        partial(_videos, store),
+    ]
     if vectors is not None:
         parts.append(lambda: _vectors(store, vectors))
     if stills is not None:
@@ -81,11 +87,15 @@ def _database(store: Store) -> Iterator[_Fault]:
     if answers != ["ok"]:
         copies = sorted(store.path.parent.glob(f"{store.path.name}.v*.bak"))
         advice = f"put {copies[-1].name} in its place" if copies else "move it away and index again"
-        yield _Fault(Finding("database", str(store.path), f"{answers[0]}; if repairing does not help, {advice}"),
-                     partial(_reindex, store))
+        yield _Fault(
+            Finding("database", str(store.path), f"{answers[0]}; if repairing does not help, {advice}"),
+            partial(_reindex, store),
+        )
     for table, row, parent, _ in broken:
-        yield _Fault(Finding("database", f"{table} {row}", f"it points to a row of {parent} that is not there"),
-                     partial(_delete_row, store, table, row))
+        yield _Fault(
+            Finding("database", f"{table} {row}", f"it points to a row of {parent} that is not there"),
+            partial(_delete_row, store, table, row),
+        )
 
 
 def _reindex(store: Store) -> None:
@@ -105,23 +115,30 @@ def _feature_sets(store: Store) -> Iterator[_Fault]:
         for set_id, _fingerprint, frames, dim, times, crc in sets:
             wrong = _wrong_times(times, crc, frames) or _wrong_blocks(connection, set_id, frames, dim)
             if wrong:
-                yield _Fault(Finding("features", f"set {set_id}", f"{wrong}; its files must be indexed again"),
-                             partial(_drop_set, store, set_id))
+                yield _Fault(
+                    Finding("features", f"set {set_id}", f"{wrong}; its files must be indexed again"),
+                    partial(_drop_set, store, set_id),
+                )
         yield from _orphans(store, connection)
 
 
 def _orphans(store: Store, connection: sqlite3.Connection) -> Iterator[_Fault]:
     unused = connection.execute(
-        "SELECT count(*) FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)").fetchone()[0]
+        "SELECT count(*) FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)"
+    ).fetchone()[0]
     if unused:
-        yield _Fault(Finding("features", f"{unused} sets", "no file of the library has this content"),
-                     partial(_forget_unused, store))
+        yield _Fault(
+            Finding("features", f"{unused} sets", "no file of the library has this content"),
+            partial(_forget_unused, store),
+        )
     stray = connection.execute(
         "SELECT DISTINCT id >> ? FROM feature_blocks WHERE id >> ? NOT IN (SELECT id FROM feature_sets)",
-        (feature_rows.BLOCK_BITS,) * 2).fetchall()
+        (feature_rows.BLOCK_BITS,) * 2,
+    ).fetchall()
     for (set_id,) in stray:
-        yield _Fault(Finding("features", f"set {set_id}", "blocks without their set"),
-                     partial(_drop_set, store, set_id))
+        yield _Fault(
+            Finding("features", f"set {set_id}", "blocks without their set"), partial(_drop_set, store, set_id)
+        )
 
 
 def _forget_unused(store: Store) -> None:
@@ -173,7 +190,8 @@ def _windows(store: Store) -> Iterator[_Fault]:
         rows = connection.execute(
             """SELECT w.video_id, w.ordinal, w.start, w.end, w.first, w.count, w.crc, w.vector, s.frames, s.dim
                FROM windows w JOIN videos v ON v.id = w.video_id LEFT JOIN feature_sets s ON s.id = v.set_id
-               ORDER BY w.video_id, w.ordinal""")
+               ORDER BY w.video_id, w.ordinal"""
+        )
         told, last = set(), (0, -1)
         for row in rows:
             video_id, ordinal = row[:2]
@@ -182,12 +200,15 @@ def _windows(store: Store) -> Iterator[_Fault]:
             wrong = "a window is missing" if ordinal != expected else _wrong_window(*row[2:])
             if wrong and video_id not in told:
                 told.add(video_id)
-                yield _Fault(Finding("windows", f"video {video_id}, window {ordinal}", wrong),
-                             partial(_drop_windows, store, video_id))
+                yield _Fault(
+                    Finding("windows", f"video {video_id}, window {ordinal}", wrong),
+                    partial(_drop_windows, store, video_id),
+                )
 
 
-def _wrong_window(start: float, end: float, first: int, count: int, crc: int, vector: bytes, frames: int | None,
-                  dim: int | None) -> str:
+def _wrong_window(
+    start: float, end: float, first: int, count: int, crc: int, vector: bytes, frames: int | None, dim: int | None
+) -> str:
     if frames is None or dim is None:
         return "it has no kept features"
     if len(vector) != 2 * dim:
@@ -215,12 +236,15 @@ def _videos(store: Store) -> Iterator[_Fault]:
     with store.database.read() as connection:
         empty = connection.execute(
             f"""SELECT id FROM videos v WHERE state IN {SEARCHABLE}
-                AND (set_id IS NULL OR NOT EXISTS (SELECT 1 FROM windows w WHERE w.video_id = v.id))""").fetchall()
+                AND (set_id IS NULL OR NOT EXISTS (SELECT 1 FROM windows w WHERE w.video_id = v.id))"""
+        ).fetchall()
         stray = connection.execute(
             """SELECT v.id FROM videos v JOIN feature_sets s ON s.id = v.set_id
-               WHERE s.fingerprint != v.fingerprint AND v.state != 'new'""").fetchall()
-    for video_id, message in [(i, "it counts as indexed but has no windows") for (i,) in empty] + \
-            [(i, "its features are of other content") for (i,) in stray]:
+               WHERE s.fingerprint != v.fingerprint AND v.state != 'new'"""
+        ).fetchall()
+    for video_id, message in [(i, "it counts as indexed but has no windows") for (i,) in empty] + [
+        (i, "its features are of other content") for (i,) in stray
+    ]:
         yield _Fault(Finding("videos", f"video {video_id}", message), partial(_drop_windows, store, video_id))
     others = store.encoders()
     if len(others) > 1:
@@ -231,8 +255,10 @@ def _videos(store: Store) -> Iterator[_Fault]:
 def _vectors(store: Store, cache: VectorCache) -> Iterator[_Fault]:
     wrong = cache.difference()
     if wrong:
-        yield _Fault(Finding("vectors", str(cache.path), f"{wrong}; the cache is made again from the database"),
-                     lambda: _rebuild(cache))
+        yield _Fault(
+            Finding("vectors", str(cache.path), f"{wrong}; the cache is made again from the database"),
+            lambda: _rebuild(cache),
+        )
 
 
 def _rebuild(cache: VectorCache) -> None:
@@ -242,11 +268,13 @@ def _rebuild(cache: VectorCache) -> None:
 
 def _stills(stills: Stills) -> Iterator[_Fault]:
     if not stills.sound():
-        yield _Fault(Finding("stills", str(stills.path), "the cache of stills is damaged; it is begun anew"),
-                     stills.begin_anew)
+        yield _Fault(
+            Finding("stills", str(stills.path), "the cache of stills is damaged; it is begun anew"), stills.begin_anew
+        )
         return
     damaged = stills.damaged()
     if damaged:
-        yield _Fault(Finding("stills", str(stills.path), f"{len(damaged)} stills are damaged; they are drawn again"),
-                     lambda: stills.drop(damaged))
-
+        yield _Fault(
+            Finding("stills", str(stills.path), f"{len(damaged)} stills are damaged; they are drawn again"),
+            lambda: stills.drop(damaged),
+        )

@@ -1,4 +1,5 @@
 """One SQLite file: a single writing connection behind a lock, pooled readers, and sentences in place of its errors."""
+
 from __future__ import annotations
 
 import errno
@@ -12,7 +13,7 @@ from pathlib import Path
 from explorer.records import ExplorerError
 from explorer.store import schema
 
-BUSY_SECONDS = 30.0        # a backup or a check by another process holds the file for seconds at most
+BUSY_SECONDS = 30.0  # a backup or a check by another process holds the file for seconds at most
 WAL_BYTES_KEPT = 64 << 20  # the write-ahead log is cut back to this after a checkpoint
 FULL_ERRORS = (errno.ENOSPC, errno.EDQUOT)
 
@@ -87,7 +88,7 @@ class Database:
         connection = sqlite3.connect(self.path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = FULL")      # an acknowledged video survives a power cut
+            connection.execute("PRAGMA synchronous = FULL")  # an acknowledged video survives a power cut
             connection.execute("PRAGMA foreign_keys = ON")
             connection.execute("PRAGMA mmap_size = 0")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
@@ -98,8 +99,13 @@ class Database:
         return connection
 
     def _open_reader(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode={'ro' if self.read_only else 'rw'}",
-                                     uri=True, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode={'ro' if self.read_only else 'rw'}",
+            uri=True,
+            timeout=BUSY_SECONDS,
+            isolation_level=None,
+            check_same_thread=False,
+        )
         connection.execute("PRAGMA query_only = ON")
         connection.execute("PRAGMA mmap_size = 0")
         connection.execute("PRAGMA cache_size = -16000")
@@ -110,8 +116,10 @@ class Database:
             version = schema.version_of(connection)
         newest = schema.MIGRATIONS[-1].version
         if version != newest:
-            raise ExplorerError(f"{self.path} is at version {version}, this release reads {newest}; "
-                                "start the app once to bring it up to date")
+            raise ExplorerError(
+                f"{self.path} is at version {version}, this release reads {newest}; "
+                "start the app once to bring it up to date"
+            )
 
     def _take_reader(self) -> sqlite3.Connection:
         if self._closed:
@@ -134,7 +142,7 @@ class Database:
         try:
             yield
         except sqlite3.IntegrityError:
-            raise                                   # our own mistake: a traceback is right
+            raise  # our own mistake: a traceback is right
         except sqlite3.DatabaseError as error:
             raise in_a_sentence(error, self.path) from error
 
@@ -152,8 +160,9 @@ def in_a_sentence(error: Exception, path: Path) -> ExplorerError:
     if is_full(error):
         return DiskFull(f"no space left for {path}; free some space on that disk and the work goes on")
     if "malformed" in text or "not a database" in text:
-        return ExplorerError(f"{path} is damaged ({text}); run `python -m explorer check --repair`, "
-                             "or move the file away to index anew")
+        return ExplorerError(
+            f"{path} is damaged ({text}); run `python -m explorer check --repair`, or move the file away to index anew"
+        )
     if "readonly" in text or isinstance(error, PermissionError):
         return ExplorerError(f"{path} cannot be written to; make its folder writable or choose another data folder")
     if "unable to open" in text:

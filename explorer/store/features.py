@@ -1,4 +1,5 @@
 """Kept frame features as rows of blocks: a window's frames are read without reading the whole file's."""
+
 from __future__ import annotations
 
 import json
@@ -10,9 +11,9 @@ import numpy as np
 
 from explorer.records import ExplorerError
 
-BLOCK_ROWS = 12       # frames a block: 12 KB at D = 512; measured least space (3.66 MiB an hour), speed within 3 ms
-BLOCK_BITS = 24       # blocks a set: 16 million, 6 years at one frame a second
-MAX_IDS = 20_000      # numbers handed to SQLite at once
+BLOCK_ROWS = 12  # frames a block: 12 KB at D = 512; measured least space (3.66 MiB an hour), speed within 3 ms
+BLOCK_BITS = 24  # blocks a set: 16 million, 6 years at one frame a second
+MAX_IDS = 20_000  # numbers handed to SQLite at once
 
 
 def block_id(set_id: int, block: int) -> int:
@@ -32,7 +33,7 @@ def pack(set_id: int, vectors: np.ndarray) -> list[tuple[int, int, bytes]]:
     """
     rows = []
     for block, first in enumerate(range(0, len(vectors), BLOCK_ROWS)):
-        data = np.ascontiguousarray(vectors[first:first + BLOCK_ROWS]).tobytes()
+        data = np.ascontiguousarray(vectors[first : first + BLOCK_ROWS]).tobytes()
         rows.append((block_id(set_id, block), zlib.crc32(data), data))
     return rows
 
@@ -44,14 +45,17 @@ def unpack(data: bytes, dim: int) -> np.ndarray:
 
 def blocks_of_set(connection: sqlite3.Connection, set_id: int) -> list[tuple[int, int, bytes]]:
     """(id, crc32, bytes) of a set's blocks, in order."""
-    return connection.execute("SELECT id, crc, vectors FROM feature_blocks WHERE id BETWEEN ? AND ? ORDER BY id",
-                              (block_id(set_id, 0), block_id(set_id + 1, 0) - 1)).fetchall()
+    return connection.execute(
+        "SELECT id, crc, vectors FROM feature_blocks WHERE id BETWEEN ? AND ? ORDER BY id",
+        (block_id(set_id, 0), block_id(set_id + 1, 0) - 1),
+    ).fetchall()
 
 
 def delete_set(connection: sqlite3.Connection, set_id: int) -> None:
     """Forget a feature set and its blocks; no video may point to it any more."""
-    connection.execute("DELETE FROM feature_blocks WHERE id BETWEEN ? AND ?",
-                       (block_id(set_id, 0), block_id(set_id + 1, 0) - 1))
+    connection.execute(
+        "DELETE FROM feature_blocks WHERE id BETWEEN ? AND ?", (block_id(set_id, 0), block_id(set_id + 1, 0) - 1)
+    )
     connection.execute("DELETE FROM feature_sets WHERE id = ?", (set_id,))
 
 
@@ -64,14 +68,17 @@ def read_set(connection: sqlite3.Connection, set_id: int, *, dim: int) -> np.nda
     parts = []
     for key, crc, data in blocks_of_set(connection, set_id):
         if zlib.crc32(data) != crc:
-            raise ExplorerError(f"kept features are damaged (set {set_id}, block {key & (1 << BLOCK_BITS) - 1}); "
-                                "run `python -m explorer check --repair`, then index again")
+            raise ExplorerError(
+                f"kept features are damaged (set {set_id}, block {key & (1 << BLOCK_BITS) - 1}); "
+                "run `python -m explorer check --repair`, then index again"
+            )
         parts.append(unpack(data, dim))
     return np.concatenate(parts) if parts else np.zeros((0, dim), np.float16)
 
 
-def read_runs(connection: sqlite3.Connection, runs: Sequence[tuple[int, int, int]], *,
-              dim: int) -> tuple[np.ndarray, np.ndarray]:
+def read_runs(
+    connection: sqlite3.Connection, runs: Sequence[tuple[int, int, int]], *, dim: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Frames of many windows at once, padded.
 
     Args:
@@ -86,21 +93,27 @@ def read_runs(connection: sqlite3.Connection, runs: Sequence[tuple[int, int, int
     features = np.zeros((len(runs), longest, dim), np.float16)
     mask = np.zeros((len(runs), longest), bool)
     for row, (set_id, first, count) in enumerate(runs):
-        mask[row, :_fill(features[row], blocks, set_id, first, count)] = True
+        mask[row, : _fill(features[row], blocks, set_id, first, count)] = True
     return features, mask
 
 
 def _needed(runs: Sequence[tuple[int, int, int]]) -> set[int]:
-    return {block_id(set_id, block) for set_id, first, count in runs if count
-            for block in range(first // BLOCK_ROWS, (first + count - 1) // BLOCK_ROWS + 1)}
+    return {
+        block_id(set_id, block)
+        for set_id, first, count in runs
+        if count
+        for block in range(first // BLOCK_ROWS, (first + count - 1) // BLOCK_ROWS + 1)
+    }
 
 
 def _fetch(connection: sqlite3.Connection, keys: Iterable[int], *, dim: int) -> dict[int, np.ndarray]:
     wanted = sorted(keys)
     found: dict[int, np.ndarray] = {}
     for start in range(0, len(wanted), MAX_IDS):
-        rows = connection.execute("SELECT id, vectors FROM feature_blocks WHERE id IN (SELECT value FROM json_each(?))",
-                                  (json.dumps(wanted[start:start + MAX_IDS]),))
+        rows = connection.execute(
+            "SELECT id, vectors FROM feature_blocks WHERE id IN (SELECT value FROM json_each(?))",
+            (json.dumps(wanted[start : start + MAX_IDS]),),
+        )
         found.update((key, unpack(data, dim)) for key, data in rows)
     return found
 
@@ -110,9 +123,9 @@ def _fill(out: np.ndarray, blocks: dict[int, np.ndarray], set_id: int, first: in
     written = 0
     while written < count:
         block, offset = divmod(first + written, BLOCK_ROWS)
-        part = blocks.get(block_id(set_id, block), out[:0])[offset:offset + count - written]
+        part = blocks.get(block_id(set_id, block), out[:0])[offset : offset + count - written]
         if not len(part):
-            break                                  # a set shorter than its windows claim; `check` reports it
-        out[written:written + len(part)] = part
+            break  # a set shorter than its windows claim; `check` reports it
+        out[written : written + len(part)] = part
         written += len(part)
     return written

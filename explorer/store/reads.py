@@ -1,4 +1,5 @@
 """What search asks of the store: candidates' frames, windows that pass the filters, vectors for the coarse cache."""
+
 from __future__ import annotations
 
 import json
@@ -15,7 +16,7 @@ from explorer.store import features
 from explorer.store.rows import SEARCHABLE, Candidates, StoredWindow
 
 WINDOW_COLUMNS = "w.id, w.video_id, w.ordinal, w.start, w.end, w.first, w.count"
-VECTOR_ROWS = 8192        # vectors read at once: 8 MB at D = 512
+VECTOR_ROWS = 8192  # vectors read at once: 8 MB at D = 512
 COUNTS = """SELECT (SELECT count(*) FROM roots), (SELECT count(*) FROM roots WHERE state = 'offline'), count(*),
     coalesce(sum(state = 'new'), 0), coalesce(sum(state = 'indexed'), 0), coalesce(sum(state = 'damaged'), 0),
     coalesce(sum(state = 'failed'), 0), coalesce(sum(state = 'missing'), 0), (SELECT count(*) FROM windows),
@@ -34,8 +35,9 @@ def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
 
 def windows_of(connection: sqlite3.Connection, video_id: int) -> tuple[StoredWindow, ...]:
     """The windows of a video, in order."""
-    rows = connection.execute(f"SELECT {WINDOW_COLUMNS} FROM windows w WHERE w.video_id = ? ORDER BY w.ordinal",
-                              (video_id,))
+    rows = connection.execute(
+        f"SELECT {WINDOW_COLUMNS} FROM windows w WHERE w.video_id = ? ORDER BY w.ordinal", (video_id,)
+    )
     return tuple(StoredWindow(*row) for row in rows)
 
 
@@ -44,7 +46,8 @@ def windows_by_id(connection: sqlite3.Connection, ids: Sequence[int]) -> dict[in
     rows = connection.execute(
         f"""SELECT {WINDOW_COLUMNS}, s.id, s.dim FROM windows w JOIN videos v ON v.id = w.video_id
             JOIN feature_sets s ON s.id = v.set_id WHERE w.id IN (SELECT value FROM json_each(?))""",
-        (json.dumps([int(i) for i in ids]),))
+        (json.dumps([int(i) for i in ids]),),
+    )
     return {row[0]: (StoredWindow(*row[:7]), row[7], row[8]) for row in rows}
 
 
@@ -68,15 +71,20 @@ def encoder_counts(connection: sqlite3.Connection) -> dict[str, int]:
     """encoder -> windows of searchable videos it made."""
     rows = connection.execute(
         f"""SELECT e.name, count(*) FROM windows w JOIN encoders e ON e.id = w.encoder_id
-            JOIN videos v ON v.id = w.video_id WHERE v.state IN {SEARCHABLE} GROUP BY e.name""")
+            JOIN videos v ON v.id = w.video_id WHERE v.state IN {SEARCHABLE} GROUP BY e.name"""
+    )
     return dict(rows.fetchall())
 
 
 def any_other_encoder(connection: sqlite3.Connection, encoder: str) -> bool:
     """Whether any window at all was made by another encoder."""
-    return bool(connection.execute(
-        """SELECT EXISTS (SELECT 1 FROM encoders e WHERE e.name != ?
-           AND EXISTS (SELECT 1 FROM windows w WHERE w.encoder_id = e.id))""", (encoder,)).fetchone()[0])
+    return bool(
+        connection.execute(
+            """SELECT EXISTS (SELECT 1 FROM encoders e WHERE e.name != ?
+           AND EXISTS (SELECT 1 FROM windows w WHERE w.encoder_id = e.id))""",
+            (encoder,),
+        ).fetchone()[0]
+    )
 
 
 def embedded(connection: sqlite3.Connection, *, tower: str, sampling: str) -> dict[int, tuple[int | None, str | None]]:
@@ -85,7 +93,9 @@ def embedded(connection: sqlite3.Connection, *, tower: str, sampling: str) -> di
         """SELECT v.id, s.id, e.name FROM videos v
            LEFT JOIN feature_sets s ON (s.fingerprint, s.tower, s.sampling) = (v.fingerprint, ?, ?)
            LEFT JOIN windows w ON w.video_id = v.id AND w.ordinal = 0 AND v.set_id = s.id
-           LEFT JOIN encoders e ON e.id = w.encoder_id WHERE v.set_id IS NOT NULL""", (tower, sampling))
+           LEFT JOIN encoders e ON e.id = w.encoder_id WHERE v.set_id IS NOT NULL""",
+        (tower, sampling),
+    )
     return {video: (set_id, encoder) for video, set_id, encoder in rows}
 
 
@@ -93,7 +103,8 @@ def window_ids(connection: sqlite3.Connection, encoder: str, *, after: int = 0) 
     """(N,) int64, ascending: windows of an encoder whose number is greater than `after`."""
     rows = connection.execute(
         """SELECT id FROM windows WHERE encoder_id = (SELECT id FROM encoders WHERE name = ?) AND id > ? ORDER BY id""",
-        (encoder, int(after)))
+        (encoder, int(after)),
+    )
     return np.fromiter((row[0] for row in rows), np.int64)
 
 
@@ -107,18 +118,24 @@ def window_vectors(connection: sqlite3.Connection, ids: np.ndarray) -> Iterator[
         (n,) int64 numbers and (n, D) float16 vectors; windows gone meanwhile are left out.
     """
     for start in range(0, len(ids), VECTOR_ROWS):
-        part = json.dumps(ids[start:start + VECTOR_ROWS].tolist())
+        part = json.dumps(ids[start : start + VECTOR_ROWS].tolist())
         rows = connection.execute(
-            "SELECT id, vector FROM windows WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-            (part,)).fetchall()
+            "SELECT id, vector FROM windows WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", (part,)
+        ).fetchall()
         if rows:
             data = np.frombuffer(b"".join(vector for _, vector in rows), np.float16)
             yield np.array([key for key, _ in rows], np.int64), data.reshape(len(rows), -1)
 
 
-def allowed_windows(connection: sqlite3.Connection, *, folders: Sequence[str] = (), after: float | None = None,
-                    before: float | None = None, longer: float | None = None,
-                    shorter: float | None = None) -> np.ndarray | None:
+def allowed_windows(
+    connection: sqlite3.Connection,
+    *,
+    folders: Sequence[str] = (),
+    after: float | None = None,
+    before: float | None = None,
+    longer: float | None = None,
+    shorter: float | None = None,
+) -> np.ndarray | None:
     """Windows that pass the filters and may be shown (files gone missing may not), whatever encoder made them.
 
     Args:
@@ -137,22 +154,31 @@ def allowed_windows(connection: sqlite3.Connection, *, folders: Sequence[str] = 
     clauses, values = _conditions(*bounds)
     videos = connection.execute(f"SELECT id, path FROM videos WHERE {' AND '.join(clauses)}", values).fetchall()
     wanted = [key for key, path in videos if not folders or _inside(os.fsdecode(path), folders)]
-    rows = connection.execute("SELECT id FROM windows WHERE video_id IN (SELECT value FROM json_each(?)) ORDER BY id",
-                              (json.dumps(wanted),))
+    rows = connection.execute(
+        "SELECT id FROM windows WHERE video_id IN (SELECT value FROM json_each(?)) ORDER BY id", (json.dumps(wanted),)
+    )
     return np.fromiter((row[0] for row in rows), np.int64)
 
 
 def _any_hidden(connection: sqlite3.Connection) -> bool:
     """Whether a file that may not be shown still has windows: a missing one."""
-    return bool(connection.execute(
-        f"SELECT EXISTS (SELECT 1 FROM videos WHERE state NOT IN {SEARCHABLE} AND set_id IS NOT NULL)").fetchone()[0])
+    return bool(
+        connection.execute(
+            f"SELECT EXISTS (SELECT 1 FROM videos WHERE state NOT IN {SEARCHABLE} AND set_id IS NOT NULL)"
+        ).fetchone()[0]
+    )
 
 
-def _conditions(after: float | None, before: float | None, longer: float | None,
-                shorter: float | None) -> tuple[list[str], list[float]]:
+def _conditions(
+    after: float | None, before: float | None, longer: float | None, shorter: float | None
+) -> tuple[list[str], list[float]]:
     clauses, values = [f"state IN {SEARCHABLE}"], []
-    for clause, value, scale in (("mtime_ns >= ?", after, 1e9), ("mtime_ns < ?", before, 1e9),
-                                 ("duration >= ?", longer, 1), ("duration <= ?", shorter, 1)):
+    for clause, value, scale in (
+        ("mtime_ns >= ?", after, 1e9),
+        ("mtime_ns < ?", before, 1e9),
+        ("duration >= ?", longer, 1),
+        ("duration <= ?", shorter, 1),
+    ):
         if value is not None:
             clauses.append(clause)
             values.append(value * scale)
@@ -166,4 +192,4 @@ def _inside(path: str, folders: Sequence[str]) -> bool:
 
 
 def _contains(parents: list[str], wanted: list[str]) -> bool:
-    return any(parents[i:i + len(wanted)] == wanted for i in range(len(parents) - len(wanted) + 1))
+    return any(parents[i : i + len(wanted)] == wanted for i in range(len(parents) - len(wanted) + 1))

@@ -1,4 +1,5 @@
 """The records a store hands out: folders, videos, windows, candidates and counts as they are kept."""
+
 from __future__ import annotations
 
 import os
@@ -11,9 +12,21 @@ import numpy as np
 from explorer.records import VideoInfo
 
 INFO_COLUMNS = ("duration", "width", "height", "fps", "codec", "container", "rotation", "audio_codec", "pixel_format")
-VIDEO_COLUMNS = ("id", "public_id", "root_id", "path", "size", "mtime_ns", "fingerprint", "state", "reason", "set_id",
-                 "indexed_at", *INFO_COLUMNS)
-SEARCHABLE = ("indexed", "damaged")        # states of a video whose windows may be shown
+VIDEO_COLUMNS = (
+    "id",
+    "public_id",
+    "root_id",
+    "path",
+    "size",
+    "mtime_ns",
+    "fingerprint",
+    "state",
+    "reason",
+    "set_id",
+    "indexed_at",
+    *INFO_COLUMNS,
+)
+SEARCHABLE = ("indexed", "damaged")  # states of a video whose windows may be shown
 
 
 @dataclass(frozen=True)
@@ -24,7 +37,7 @@ class Root:
     path: str
     state: str
     reason: str
-    added: float              # seconds since the epoch
+    added: float  # seconds since the epoch
     scanned: float | None
 
 
@@ -33,7 +46,7 @@ class StoredVideo:
     """A file of the library: state is new, indexed, damaged, failed or missing; info is None until it was probed."""
 
     id: int
-    public_id: str            # opaque; the only name the page's addresses carry
+    public_id: str  # opaque; the only name the page's addresses carry
     root_id: int
     path: str
     size: int
@@ -53,7 +66,7 @@ class StoredWindow:
     id: int
     video_id: int
     ordinal: int
-    start: float              # seconds
+    start: float  # seconds
     end: float
     first: int
     count: int

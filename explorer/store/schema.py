@@ -1,4 +1,5 @@
 """The shape of the database, as numbered steps: each runs in one transaction, after a backup of what was there."""
+
 from __future__ import annotations
 
 import contextlib
@@ -91,8 +92,10 @@ def migrate(connection: sqlite3.Connection, path: Path, *, steps: Sequence[Migra
     """
     found, newest = version_of(connection), steps[-1].version
     if found > newest:
-        raise ExplorerError(f"{path} was made by a newer HCMI Explorer (version {found}, this one reads up to "
-                            f"{newest}); update the app, or choose another data folder")
+        raise ExplorerError(
+            f"{path} was made by a newer HCMI Explorer (version {found}, this one reads up to "
+            f"{newest}); update the app, or choose another data folder"
+        )
     applied = []
     for step in steps[found:]:
         if found:

@@ -1,4 +1,5 @@
 """A cache of the small pictures that the page shows: one JPEG a kept frame, in a database of its own, rebuildable."""
+
 from __future__ import annotations
 
 import logging
@@ -28,8 +29,9 @@ class Stills:
         """The JPEG of a kept frame, or None where there is none that is whole."""
         with self._lock:
             try:
-                row = self._connection.execute("SELECT crc, jpeg FROM stills WHERE (fingerprint, frame) = (?, ?)",
-                                               (fingerprint, frame)).fetchone()
+                row = self._connection.execute(
+                    "SELECT crc, jpeg FROM stills WHERE (fingerprint, frame) = (?, ?)", (fingerprint, frame)
+                ).fetchone()
             except sqlite3.DatabaseError as error:
                 log.warning("cannot read a still: %s", error)
                 return None
@@ -54,8 +56,9 @@ class Stills:
     def frames(self, fingerprint: str) -> int:
         """How many stills of this content are kept."""
         with self._lock:
-            return self._connection.execute("SELECT count(*) FROM stills WHERE fingerprint = ?",
-                                            (fingerprint,)).fetchone()[0]
+            return self._connection.execute(
+                "SELECT count(*) FROM stills WHERE fingerprint = ?", (fingerprint,)
+            ).fetchone()[0]
 
     def keep_only(self, fingerprints: Iterable[str]) -> int:
         """Drop the stills of content the library no longer has; returns how many went."""
@@ -70,8 +73,11 @@ class Stills:
         """(fingerprint, frame) of stills whose checksum does not fit."""
         with self._lock:
             rows = self._connection.execute("SELECT fingerprint, frame, crc, jpeg FROM stills")
-            return [(name, frame) for name, frame, crc, jpeg in rows
-                    if not isinstance(jpeg, bytes) or zlib.crc32(jpeg) != crc]
+            return [
+                (name, frame)
+                for name, frame, crc, jpeg in rows
+                if not isinstance(jpeg, bytes) or zlib.crc32(jpeg) != crc
+            ]
 
     def drop(self, damaged: Iterable[tuple[str, int]]) -> None:
         """Forget stills; the page draws them anew from the file."""
@@ -114,7 +120,7 @@ class Stills:
         connection = sqlite3.connect(self.path, timeout=30.0, check_same_thread=False)
         try:
             connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute("PRAGMA synchronous = NORMAL")     # a cache: a lost tail is drawn again
+            connection.execute("PRAGMA synchronous = NORMAL")  # a cache: a lost tail is drawn again
             connection.execute(SHAPE)
         except BaseException:
             connection.close()

@@ -1,4 +1,5 @@
 """The library as kept: class Store hands files, features and windows in and out, one transaction a video."""
+
 from __future__ import annotations
 
 import json
@@ -18,7 +19,7 @@ from explorer.store import reads, writes
 from explorer.store.database import Database
 from explorer.store.rows import Candidates, Counts, Root, StoredVideo, StoredWindow, as_text, select_videos, to_root
 
-PUBLIC_ID_BYTES = 16      # 128 random bits, 22 characters
+PUBLIC_ID_BYTES = 16  # 128 random bits, 22 characters
 
 
 class Store:
@@ -54,15 +55,18 @@ class Store:
         """Take a folder into the library; one that is there already is given back as it is."""
         name = os.path.abspath(os.path.expanduser(path))
         with self.database.write() as connection:
-            connection.execute("INSERT INTO roots (path, added) VALUES (?, ?) ON CONFLICT DO NOTHING",
-                               (os.fsencode(name), time.time()))
+            connection.execute(
+                "INSERT INTO roots (path, added) VALUES (?, ?) ON CONFLICT DO NOTHING", (os.fsencode(name), time.time())
+            )
         return next(root for root in self.roots() if root.path == name)
 
     def set_root(self, root_id: int, *, state: str, reason: str = "", scanned: float | None = None) -> None:
         """Mark a folder online or offline; `scanned` is when it was last read through."""
         with self.database.write() as connection:
-            connection.execute("UPDATE roots SET state = ?, reason = ?, scanned = coalesce(?, scanned) WHERE id = ?",
-                               (state, as_text(reason), scanned, root_id))
+            connection.execute(
+                "UPDATE roots SET state = ?, reason = ?, scanned = coalesce(?, scanned) WHERE id = ?",
+                (state, as_text(reason), scanned, root_id),
+            )
 
     def remove_root(self, root_id: int) -> int:
         """Take a folder out of the library because the person asked; returns how many videos left with it."""
@@ -115,22 +119,35 @@ class Store:
 
     def add_files(self, root_id: int, files: Iterable[VideoFile]) -> None:
         """Put files in line for indexing; known paths stay as they are."""
-        rows = [(secrets.token_urlsafe(PUBLIC_ID_BYTES), root_id, os.fsencode(file.path), file.size, file.mtime_ns,
-                 file.fingerprint) for file in files]
+        rows = [
+            (
+                secrets.token_urlsafe(PUBLIC_ID_BYTES),
+                root_id,
+                os.fsencode(file.path),
+                file.size,
+                file.mtime_ns,
+                file.fingerprint,
+            )
+            for file in files
+        ]
         with self.database.write() as connection:
             connection.executemany(
                 """INSERT INTO videos (public_id, root_id, path, size, mtime_ns, fingerprint, state)
-                   VALUES (?, ?, ?, ?, ?, ?, 'new') ON CONFLICT (path) DO NOTHING""", rows)
+                   VALUES (?, ?, ?, ?, ?, ?, 'new') ON CONFLICT (path) DO NOTHING""",
+                rows,
+            )
 
     def move_files(self, moves: Iterable[tuple[int, VideoFile, int]]) -> None:
         """Give files their new place: (video, file as found now, folder it lies in). What was learned stays theirs."""
         moves = list(moves)
         with self.database.write() as connection:
-            for video_id, _, _ in moves:     # two files may have swapped names: clear the old ones first
+            for video_id, _, _ in moves:  # two files may have swapped names: clear the old ones first
                 connection.execute("UPDATE videos SET path = ? WHERE id = ?", (b"\0moving %d" % video_id, video_id))
             for video_id, file, root_id in moves:
-                connection.execute("UPDATE videos SET path = ?, root_id = ?, size = ?, mtime_ns = ? WHERE id = ?",
-                                   (os.fsencode(file.path), root_id, file.size, file.mtime_ns, video_id))
+                connection.execute(
+                    "UPDATE videos SET path = ?, root_id = ?, size = ?, mtime_ns = ? WHERE id = ?",
+                    (os.fsencode(file.path), root_id, file.size, file.mtime_ns, video_id),
+                )
             writes.set_present(connection, [video_id for video_id, _, _ in moves])
             writes.touch(connection)
 
@@ -155,8 +172,9 @@ class Store:
     def mark_new(self, video_ids: Iterable[int]) -> None:
         """Put files in line again, to be decoded anew at the next indexing."""
         with self.database.write() as connection:
-            connection.executemany("UPDATE videos SET state = 'new', reason = '' WHERE id = ?",
-                                   [(i,) for i in video_ids])
+            connection.executemany(
+                "UPDATE videos SET state = 'new', reason = '' WHERE id = ?", [(i,) for i in video_ids]
+            )
 
     def mark_failed(self, video_id: int, file: VideoFile, *, reason: str) -> None:
         """This content cannot be indexed, and why; windows of older content go, as they no longer show the file."""
@@ -166,7 +184,8 @@ class Store:
             connection.execute(
                 """UPDATE videos SET state = 'failed', reason = ?, size = ?, mtime_ns = ?, fingerprint = ?,
                    set_id = NULL WHERE id = ?""",
-                (as_text(reason), file.size, file.mtime_ns, file.fingerprint, video_id))
+                (as_text(reason), file.size, file.mtime_ns, file.fingerprint, video_id),
+            )
             writes.forget_content(connection, before)
             writes.touch(connection, removals=gone > 0)
 
@@ -175,8 +194,10 @@ class Store:
     def feature_set(self, fingerprint: str, *, tower: str, sampling: str) -> int | None:
         """The number of the features kept for this content, or None where it must be decoded."""
         with self.database.read() as connection:
-            row = connection.execute("SELECT id FROM feature_sets WHERE (fingerprint, tower, sampling) = (?, ?, ?)",
-                                     (fingerprint, tower, sampling)).fetchone()
+            row = connection.execute(
+                "SELECT id FROM feature_sets WHERE (fingerprint, tower, sampling) = (?, ?, ?)",
+                (fingerprint, tower, sampling),
+            ).fetchone()
         return row[0] if row else None
 
     def set_features(self, set_id: int) -> tuple[FrameFeatures, VideoInfo, str]:
@@ -186,12 +207,14 @@ class Store:
             ExplorerError: the set is gone or damaged.
         """
         with self.database.read() as connection:
-            row = connection.execute("SELECT frames, dim, times, crc, info, damage FROM feature_sets WHERE id = ?",
-                                     (set_id,)).fetchone()
+            row = connection.execute(
+                "SELECT frames, dim, times, crc, info, damage FROM feature_sets WHERE id = ?", (set_id,)
+            ).fetchone()
             vectors = feature_rows.read_set(connection, set_id, dim=row[1]) if row else np.zeros((0, 0))
         if row is None or zlib.crc32(row[2]) != row[3] or len(vectors) != row[0]:
-            raise ExplorerError(f"kept features (set {set_id}) are damaged; "
-                                "run `python -m explorer check --repair`, then index again")
+            raise ExplorerError(
+                f"kept features (set {set_id}) are damaged; run `python -m explorer check --repair`, then index again"
+            )
         return FrameFeatures(np.frombuffer(row[2]), vectors), VideoInfo(**json.loads(row[4])), row[5]
 
     def features(self, video_id: int) -> FrameFeatures:
@@ -205,8 +228,20 @@ class Store:
             raise ExplorerError("this video has not been indexed yet; index its folder first")
         return self.set_features(set_id)[0]
 
-    def put_video(self, video_id: int, file: VideoFile, *, info: VideoInfo, features: FrameFeatures, tower: str,
-                  sampling: str, windows: Sequence[Window], vectors: np.ndarray, encoder: str, damage: str = "") -> None:
+    def put_video(
+        self,
+        video_id: int,
+        file: VideoFile,
+        *,
+        info: VideoInfo,
+        features: FrameFeatures,
+        tower: str,
+        sampling: str,
+        windows: Sequence[Window],
+        vectors: np.ndarray,
+        encoder: str,
+        damage: str = "",
+    ) -> None:
         """Keep everything learned of a file, in one transaction: a video is done or it is not.
 
         Args:
@@ -234,8 +269,9 @@ class Store:
             writes.replace_windows(connection, video_id, windows, vectors, encoder)
             writes.forget_content(connection, before)
 
-    def put_windows(self, video_id: int, windows: Sequence[Window], *, vectors: np.ndarray, encoder: str,
-                    set_id: int) -> None:
+    def put_windows(
+        self, video_id: int, windows: Sequence[Window], *, vectors: np.ndarray, encoder: str, set_id: int
+    ) -> None:
         """Replace a video's windows by another encoder's, made from the features kept as `set_id`: (V, D) vectors."""
         with self.database.write() as connection:
             connection.execute("UPDATE videos SET set_id = ? WHERE id = ?", (set_id, video_id))
@@ -268,12 +304,20 @@ class Store:
         with self.database.read() as connection:
             yield from reads.window_vectors(connection, window_ids)
 
-    def allowed_windows(self, *, folders: Sequence[str] = (), after: float | None = None, before: float | None = None,
-                        longer: float | None = None, shorter: float | None = None) -> np.ndarray | None:
+    def allowed_windows(
+        self,
+        *,
+        folders: Sequence[str] = (),
+        after: float | None = None,
+        before: float | None = None,
+        longer: float | None = None,
+        shorter: float | None = None,
+    ) -> np.ndarray | None:
         """(N,) window numbers that pass the filters, or None where all do; see reads.allowed_windows."""
         with self.database.read() as connection:
-            return reads.allowed_windows(connection, folders=folders, after=after, before=before, longer=longer,
-                                         shorter=shorter)
+            return reads.allowed_windows(
+                connection, folders=folders, after=after, before=before, longer=longer, shorter=shorter
+            )
 
     def window_counts(self) -> dict[int, int]:
         """video -> how many windows it has."""
@@ -318,13 +362,14 @@ class Store:
     def calibration(self, encoder: str) -> tuple[int, dict[str, Any]] | None:
         """What was kept for an encoder, and the generation of the library it was measured on."""
         with self.database.read() as connection:
-            row = connection.execute("SELECT generation, data FROM calibration WHERE encoder = ?",
-                                     (encoder,)).fetchone()
+            row = connection.execute(
+                "SELECT generation, data FROM calibration WHERE encoder = ?", (encoder,)
+            ).fetchone()
         return (row[0], json.loads(row[1])) if row else None
 
     def put_calibration(self, encoder: str, data: dict[str, Any], *, generation: int) -> None:
         """Keep a calibration as JSON values."""
         with self.database.write() as connection:
-            connection.execute("INSERT OR REPLACE INTO calibration VALUES (?, ?, ?)",
-                               (encoder, generation, json.dumps(data)))
-
+            connection.execute(
+                "INSERT OR REPLACE INTO calibration VALUES (?, ?, ?)", (encoder, generation, json.dumps(data))
+            )

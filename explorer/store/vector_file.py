@@ -1,4 +1,6 @@
-"""The coarse cache on disk: rows and their numbers in blocks with a checksum each, written whole, read by several threads."""
+"""The coarse cache on disk: rows and their numbers in blocks with a checksum each, written whole, read by several
+threads."""
+
 from __future__ import annotations
 
 import json
@@ -13,9 +15,9 @@ import numpy as np
 
 from explorer.disk.atomic import replacing, write_bytes
 
-BLOCK = 16 << 20       # bytes of a checksum
-READERS = 4            # threads at most: checksums of two keep up with a disk of 4 GB/s
-FORMAT = 2             # 1 was FAISS's own file
+BLOCK = 16 << 20  # bytes of a checksum
+READERS = 4  # threads at most: checksums of two keep up with a disk of 4 GB/s
+FORMAT = 2  # 1 was FAISS's own file
 
 
 def write(path: Path, rows: np.ndarray, ids: np.ndarray, *, encoder: str, marks: Sequence[Any]) -> None:
@@ -36,8 +38,16 @@ def write(path: Path, rows: np.ndarray, ids: np.ndarray, *, encoder: str, marks:
             checksums.append(zlib.crc32(block))
             file.write(block)
     write_bytes(path.with_suffix(".ids"), numbers)
-    manifest = {"format": FORMAT, "encoder": encoder, "marks": list(marks), "count": len(rows), "dim": rows.shape[1], "block": BLOCK,
-                "checksums": checksums, "ids_checksum": zlib.crc32(numbers)}
+    manifest = {
+        "format": FORMAT,
+        "encoder": encoder,
+        "marks": list(marks),
+        "count": len(rows),
+        "dim": rows.shape[1],
+        "block": BLOCK,
+        "checksums": checksums,
+        "ids_checksum": zlib.crc32(numbers),
+    }
     write_bytes(path.with_suffix(".json"), _text({**manifest, "seal": zlib.crc32(_text(manifest))}))
 
 
@@ -94,8 +104,8 @@ def _read_block(path: Path, number: int, room: memoryview) -> int:
 
 
 def _blocks(data: np.ndarray) -> list[memoryview]:
-    whole = memoryview(data)                                   # type: ignore[arg-type]
-    return [whole[first:first + BLOCK] for first in range(0, len(whole), BLOCK)]
+    whole = memoryview(data)  # type: ignore[arg-type]
+    return [whole[first : first + BLOCK] for first in range(0, len(whole), BLOCK)]
 
 
 def _text(manifest: dict[str, Any]) -> bytes:

@@ -1,4 +1,5 @@
 """The coarse search: a FAISS cache of window vectors, kept in step with the database, rebuilt when in doubt."""
+
 from __future__ import annotations
 
 import logging
@@ -45,8 +46,7 @@ class VectorCache:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def search(self, vector: np.ndarray, k: int, *,
-               allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def search(self, vector: np.ndarray, k: int, *, allowed: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """The windows nearest to a vector.
 
         Args:
@@ -67,7 +67,7 @@ class VectorCache:
             return self._search(np.ascontiguousarray(vector, np.float32)[None], k, allowed)
 
     def _search(self, query: np.ndarray, k: int, allowed: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        assert self._index is not None                      # there are windows
+        assert self._index is not None  # there are windows
         if query.shape[1] != self._index.d:
             raise ExplorerError(f"the query has width {query.shape[1]}, the index {self._index.d}; index again")
         mask = None if allowed is None else np.isin(self._ids, allowed)
@@ -119,7 +119,7 @@ class VectorCache:
             fresh, marks = VectorCache(self.store, self.path, encoder=self.encoder), self.store.marks()
             manifest = vector_file.read_manifest(self.path)
             if manifest is not None and (manifest["encoder"] != self.encoder or manifest["marks"][0] != marks[0]):
-                return ""                          # another model's or another library's: it is not used
+                return ""  # another model's or another library's: it is not used
             fresh._load(marks)
             if fresh._index is None:
                 return "the file is damaged"
@@ -129,7 +129,7 @@ class VectorCache:
             return "" if fresh._agrees(np.intersect1d(ids, fresh._ids)) else "a vector differs from the database"
 
     def _agrees(self, ids: np.ndarray) -> bool:
-        assert self._index is not None                      # the caller has loaded it
+        assert self._index is not None  # the caller has loaded it
         places = dict(zip(self._ids.tolist(), range(len(self._ids))))
         for found, vectors in self.store.window_vectors(ids):
             kept = self._index.reconstruct_batch(np.array([places[i] for i in found.tolist()], np.int64))
@@ -138,7 +138,8 @@ class VectorCache:
         return True
 
     def ids(self) -> np.ndarray:
-        """(N,) int64, ascending: all windows of the encoder, up to date with the database; quicker than asking it for them.
+        """(N,) int64, ascending: all windows of the encoder, up to date with the database; quicker than asking it for
+        them.
 
         Raises:
             ExplorerError: part of the library was indexed by another encoder.
@@ -206,18 +207,23 @@ def refuse_mix(store: Store, encoder: str) -> None:
     others = store.other_encoders(encoder)
     if others:
         listed = ", ".join(f"{count} by {name}" for name, count in sorted(others.items()))
-        raise ExplorerError(f"the index mixes models: {listed}, while this search uses {encoder}; "
-                            "index the library again (kept features are reused), or switch the model back")
+        raise ExplorerError(
+            f"the index mixes models: {listed}, while this search uses {encoder}; "
+            "index the library again (kept features are reused), or switch the model back"
+        )
 
 
 def _new_index(dim: int) -> faiss.Index:
     import faiss
+
     return faiss.IndexScalarQuantizer(dim, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT)
 
 
 def _codes(index: faiss.Index) -> np.ndarray:
-    """(N, D * 2) uint8: the rows where FAISS keeps them, float16 values as the processor writes them; valid until rows come or go."""
+    """(N, D * 2) uint8: the rows where FAISS keeps them, float16 values as the processor writes them; valid until
+    rows come or go."""
     import faiss
+
     if not index.ntotal:
         return np.zeros((0, index.code_size), np.uint8)
     return faiss.rev_swig_ptr(index.codes.data(), index.codes.size()).reshape(index.ntotal, index.code_size)
@@ -225,6 +231,7 @@ def _codes(index: faiss.Index) -> np.ndarray:
 
 def _selector(mask: np.ndarray | None) -> faiss.SearchParameters | None:
     import faiss
+
     if mask is None:
         return None
     return faiss.SearchParameters(sel=faiss.IDSelectorBitmap(np.packbits(mask, bitorder="little")))
@@ -232,11 +239,13 @@ def _selector(mask: np.ndarray | None) -> faiss.SearchParameters | None:
 
 def _batch(places: np.ndarray) -> faiss.IDSelector:
     import faiss
+
     return faiss.IDSelectorBatch(places.astype(np.int64))
 
 
 def _use_threads() -> None:
     """On a Mac, FAISS and torch each bring an OpenMP of their own and crash when both start threads."""
     import faiss
+
     if sys.platform == "darwin":
         faiss.omp_set_num_threads(1)

@@ -1,4 +1,5 @@
 """What one transaction changes: the statements behind the store's writing methods."""
+
 from __future__ import annotations
 
 import json
@@ -26,14 +27,24 @@ def set_present(connection: sqlite3.Connection, video_ids: list[int]) -> None:
     """Missing files become again what they were."""
     connection.executemany(
         """UPDATE videos SET state = CASE WHEN set_id IS NULL THEN 'new' WHEN reason = '' THEN 'indexed'
-           ELSE 'damaged' END WHERE id = ? AND state = 'missing'""", [(i,) for i in video_ids])
+           ELSE 'damaged' END WHERE id = ? AND state = 'missing'""",
+        [(i,) for i in video_ids],
+    )
 
 
-def keep_set(connection: sqlite3.Connection, fingerprint: str, info: VideoInfo, features: FrameFeatures, tower: str,
-              sampling: str, damage: str) -> int:
+def keep_set(
+    connection: sqlite3.Connection,
+    fingerprint: str,
+    info: VideoInfo,
+    features: FrameFeatures,
+    tower: str,
+    sampling: str,
+    damage: str,
+) -> int:
     """The number of the feature set of this content: the one there is, or a new one."""
-    known = connection.execute("SELECT id FROM feature_sets WHERE (fingerprint, tower, sampling) = (?, ?, ?)",
-                               (fingerprint, tower, sampling)).fetchone()
+    known = connection.execute(
+        "SELECT id FROM feature_sets WHERE (fingerprint, tower, sampling) = (?, ?, ?)", (fingerprint, tower, sampling)
+    ).fetchone()
     if known:
         return known[0]
     times = np.ascontiguousarray(features.times, np.float64).tobytes()
@@ -41,26 +52,36 @@ def keep_set(connection: sqlite3.Connection, fingerprint: str, info: VideoInfo, 
     set_id = connection.execute(
         """INSERT INTO feature_sets (fingerprint, tower, sampling, frames, dim, times, crc, info, damage)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (fingerprint, tower, sampling, *vectors.shape, times, zlib.crc32(times), json.dumps(asdict(info)), damage)).lastrowid
-    assert set_id is not None                            # an INSERT has one
+        (fingerprint, tower, sampling, *vectors.shape, times, zlib.crc32(times), json.dumps(asdict(info)), damage),
+    ).lastrowid
+    assert set_id is not None  # an INSERT has one
     connection.executemany("INSERT INTO feature_blocks VALUES (?, ?, ?)", feature_rows.pack(set_id, vectors))
     return set_id
 
 
-def update_video(connection: sqlite3.Connection, video_id: int, file: VideoFile, info: VideoInfo, set_id: int,
-                  damage: str) -> None:
+def update_video(
+    connection: sqlite3.Connection, video_id: int, file: VideoFile, info: VideoInfo, set_id: int, damage: str
+) -> None:
     """Write what was learned of a file into its row."""
-    columns = {"size": file.size, "mtime_ns": file.mtime_ns, "fingerprint": file.fingerprint, "set_id": set_id,
-               "state": "damaged" if damage else "indexed", "reason": damage, "indexed_at": time.time(),
-               **{name: getattr(info, name) for name in INFO_COLUMNS}}
+    columns = {
+        "size": file.size,
+        "mtime_ns": file.mtime_ns,
+        "fingerprint": file.fingerprint,
+        "set_id": set_id,
+        "state": "damaged" if damage else "indexed",
+        "reason": damage,
+        "indexed_at": time.time(),
+        **{name: getattr(info, name) for name in INFO_COLUMNS},
+    }
     names = ", ".join(f"{name} = ?" for name in columns)
     found = connection.execute(f"UPDATE videos SET {names} WHERE id = ?", (*columns.values(), video_id)).rowcount
     if not found:
         raise ExplorerError(f"{file.path} was removed from the library while it was indexed; add its folder again")
 
 
-def replace_windows(connection: sqlite3.Connection, video_id: int, windows: Sequence[Window], vectors: np.ndarray,
-                     encoder: str) -> None:
+def replace_windows(
+    connection: sqlite3.Connection, video_id: int, windows: Sequence[Window], vectors: np.ndarray, encoder: str
+) -> None:
     """Put V windows and their (V, D) vectors in the place of those a video had."""
     if len(windows) != len(vectors):
         raise ValueError(f"{len(vectors)} vectors for {len(windows)} windows")
@@ -71,8 +92,11 @@ def replace_windows(connection: sqlite3.Connection, video_id: int, windows: Sequ
     connection.executemany(
         """INSERT INTO windows (video_id, ordinal, start, end, first, count, encoder_id, crc, vector)
            VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        [(video_id, w.ordinal, w.start, w.end, w.first, w.count, encoder_id, zlib.crc32(vector), vector)
-         for w, vector in zip(windows, data)])
+        [
+            (video_id, w.ordinal, w.start, w.end, w.first, w.count, encoder_id, zlib.crc32(vector), vector)
+            for w, vector in zip(windows, data)
+        ],
+    )
     touch(connection, removals=gone > 0)
 
 
@@ -86,7 +110,9 @@ def forget_content(connection: sqlite3.Connection, fingerprint: str) -> None:
 
 def forget_unused(connection: sqlite3.Connection) -> int:
     """The same over the whole library; returns how many sets went."""
-    unused = connection.execute("SELECT id FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)").fetchall()
+    unused = connection.execute(
+        "SELECT id FROM feature_sets WHERE fingerprint NOT IN (SELECT fingerprint FROM videos)"
+    ).fetchall()
     for (set_id,) in unused:
         feature_rows.delete_set(connection, set_id)
     return len(unused)

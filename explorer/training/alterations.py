@@ -1,4 +1,5 @@
 """Makes a true sentence false in one respect, by its role graph: the altered half of binary selection [ours]."""
+
 from __future__ import annotations
 
 import re
@@ -15,13 +16,14 @@ from explorer.training.parsed import kept_graphs
 
 KINDS = ("roles", "action", "person", "scene", "cut")
 PLACES = ("ARGM-LOC", "ARGM-DIR")
-OTHER_ROLES = (("ARG1", "ARG2", "ARGM-COM"), ("ARGM-LOC", "ARGM-DIR", "ARGM-MNR"))   # whom the doer is swapped with
+OTHER_ROLES = (("ARG1", "ARG2", "ARGM-COM"), ("ARGM-LOC", "ARGM-DIR", "ARGM-MNR"))  # whom the doer is swapped with
 PERSONS = (("man", "men"), ("woman", "women"), ("boy", "boys"), ("girl", "girls"), ("baby", "babies"))
 PRONOUNS = frozenset(
     "he she it they him her them i me we us you other one another himself herself themselves itself".split()
-    + ["each other", "one another"])
-MOST_WORDS = 200            # of a kind in a bank: the most frequent
-SEEN_TWICE = 2              # a word seen once may be a slip of the parser
+    + ["each other", "one another"]
+)
+MOST_WORDS = 200  # of a kind in a bank: the most frequent
+SEEN_TWICE = 2  # a word seen once may be a slip of the parser
 _ARTICLE = re.compile(r"\b(?:a|an|the|his|her|its|their|some)\s+$", re.I)
 _FULL_STOP = re.compile(r"(?:\s*[.!?])?\s*$")
 _LAST_WORD = re.compile(r"(\w+)\s*$")
@@ -40,14 +42,17 @@ SMALL_BANK = WordBank(
         "ing": tuple("cooking swimming dancing sleeping painting climbing reading driving washing digging".split()),
         "s": tuple("cooks swims dances sleeps paints climbs reads drives washes digs".split()),
         "ed": tuple("painted climbed washed danced cooked dropped opened pulled lifted cleaned".split()),
-        "base": tuple("cook swim dance sleep paint climb read drive wash dig".split())},
+        "base": tuple("cook swim dance sleep paint climb read drive wash dig".split()),
+    },
     scenes={
         "in": ("a kitchen", "the snow", "a swimming pool", "an office", "a forest", "the desert"),
         "on": ("a beach", "a roof", "a stage", "an icy road", "a couch", "a boat"),
         "at": ("a market", "an airport", "a party", "the dentist", "a gas station"),
         "through": ("a tunnel", "a cornfield", "a shopping mall", "deep snow"),
         "down": ("a ski slope", "a staircase", "a river", "a dark alley"),
-        "near": ("a volcano", "a church", "a train", "a lake")})
+        "near": ("a volcano", "a church", "a train", "a lake"),
+    },
+)
 
 
 def word_bank(captions: Sequence[str]) -> WordBank:
@@ -60,20 +65,25 @@ def word_bank(captions: Sequence[str]) -> WordBank:
                 actions[_form(node.text)][node.text.lower()] += 1
             elif node.role in PLACES and _is_scene(one.text, node):
                 preposition, start = _before(one.text, node)
-                scenes[preposition][one.text[start:node.end].lower()] += 1
+                scenes[preposition][one.text[start : node.end].lower()] += 1
     return WordBank({**SMALL_BANK.actions, **_frequent(actions)}, {**SMALL_BANK.scenes, **_frequent(scenes)})
 
 
 def _is_scene(text: str, node: Node) -> bool:
     """False for what is nobody's scene: "on her head", "to a man", "at each other"."""
-    own = text[:node.start].lower().split()[-1:]
-    return _is_noun(node) and own not in (["his"], ["her"], ["its"], ["their"]) and (
-        text[node.head_start:node.head_end].lower() not in COMPANIONS)
+    own = text[: node.start].lower().split()[-1:]
+    return (
+        _is_noun(node)
+        and own not in (["his"], ["her"], ["its"], ["their"])
+        and (text[node.head_start : node.head_end].lower() not in COMPANIONS)
+    )
 
 
 def _frequent(counted: dict[str, Counter[str]]) -> dict[str, tuple[str, ...]]:
-    kept = {key: tuple(word for word, times in words.most_common(MOST_WORDS) if times >= SEEN_TWICE)
-            for key, words in counted.items()}
+    kept = {
+        key: tuple(word for word, times in words.most_common(MOST_WORDS) if times >= SEEN_TWICE)
+        for key, words in counted.items()
+    }
     return {key: words for key, words in kept.items() if key and len(words) > 1}
 
 
@@ -106,10 +116,16 @@ def alter_graph(found: RoleGraph, kind: str, rng: np.random.Generator, *, bank: 
 
 def _swap_roles(found: RoleGraph, rng: np.random.Generator) -> str | None:
     for roles in OTHER_ROLES:
-        pairs = [(doer, other) for action in found.of_kind("action") for doer in found.arguments(action)
-                 for other in found.arguments(action)
-                 if found.nodes[doer].role == "ARG0" and found.nodes[other].role in roles
-                 and _is_noun(found.nodes[doer]) and _is_noun(found.nodes[other])]
+        pairs = [
+            (doer, other)
+            for action in found.of_kind("action")
+            for doer in found.arguments(action)
+            for other in found.arguments(action)
+            if found.nodes[doer].role == "ARG0"
+            and found.nodes[other].role in roles
+            and _is_noun(found.nodes[doer])
+            and _is_noun(found.nodes[other])
+        ]
         if pairs:
             doer, other = pairs[int(rng.integers(len(pairs)))]
             return _swapped(found.text, found.nodes[doer], found.nodes[other])
@@ -128,12 +144,12 @@ def _swapped(text: str, one: Node, other: Node) -> str | None:
     left, right = text[slice(*first)], text[slice(*second)]
     if first[0] == 0 and left[:1].isupper():
         left, right = left[:1].lower() + left[1:], right[:1].upper() + right[1:]
-    return text[:first[0]] + right + text[first[1]:second[0]] + left + text[second[1]:]
+    return text[: first[0]] + right + text[first[1] : second[0]] + left + text[second[1] :]
 
 
 def _before(text: str, node: Node) -> tuple[str, int]:
     """The word before a node and its article, lower case, and the character where the article begins."""
-    article = _ARTICLE.search(text[:node.start])
+    article = _ARTICLE.search(text[: node.start])
     start = article.start() if article else node.start
     word = _LAST_WORD.search(text[:start])
     return (word[1].lower() if word else ""), start
@@ -151,12 +167,14 @@ def _replace_action(found: RoleGraph, rng: np.random.Generator, bank: WordBank) 
 
 def _form(verb: str) -> str:
     word = verb.lower().split()[0]
-    return next((ending for ending in ("ing", "ed", "s") if word.endswith(ending) and len(word) > len(ending) + 1), "base")
+    return next(
+        (ending for ending in ("ing", "ed", "s") if word.endswith(ending) and len(word) > len(ending) + 1), "base"
+    )
 
 
 def _replace_person(found: RoleGraph, rng: np.random.Generator) -> str | None:
     for node in found.nodes[1:]:
-        word = found.text[node.head_start:node.head_end].lower()
+        word = found.text[node.head_start : node.head_end].lower()
         for number in (0, 1):
             known = [person[number] for person in PERSONS]
             if node.kind == "entity" and word in known:
@@ -188,11 +206,11 @@ def _cut_short(found: RoleGraph) -> str | None:
     for index in found.of_kind("action"):
         end = found.nodes[index].end
         if any(node.end <= end for node in entities) and any(node.start >= end for node in entities):
-            return found.text[:end] + _FULL_STOP.search(found.text)[0]          # type: ignore[index]
+            return found.text[:end] + _FULL_STOP.search(found.text)[0]  # type: ignore[index]
     return None
 
 
 def _articles(text: str) -> str:
-    """"a" or "an" by the letter that follows."""
+    """ "a" or "an" by the letter that follows."""
     text = re.sub(r"\b([Aa])n (?=[^aeiouhAEIOUH\W])", r"\1 ", text)
     return re.sub(r"\b([Aa]) (?=[aeioAEIO])", r"\1n ", text)

@@ -1,4 +1,5 @@
 """Holds a fine-tuned model to its base: taught captions find their video among all, unrelated ones rank as before."""
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -16,9 +17,9 @@ from explorer.training.evaluate import level_scores
 from explorer.training.objective import collate_text, device_of
 from explorer.training.train import Penalty
 
-TEXTS = 48             # bank captions, and taught captions, a step sees against the gallery
-VIDEOS = 192           # videos of the gallery a step sees
-SCALE = 50.0           # cosine to logit in these terms
+TEXTS = 48  # bank captions, and taught captions, a step sees against the gallery
+VIDEOS = 192  # videos of the gallery a step sees
+SCALE = 50.0  # cosine to logit in these terms
 
 
 def anchor(base: nn.Module, gallery: PairData, bank: Sequence[TextFeatures], *, frames: int, seed: int) -> Penalty:
@@ -65,9 +66,11 @@ def _found(model: nn.Module, texts: Sequence[TextFeatures], numbers: np.ndarray,
 
 def _as_before(scores: Tensor, base: np.ndarray) -> Tensor:
     wanted = torch.from_numpy(np.ascontiguousarray(base)).to(scores.device)
-    rows = functional.kl_div((SCALE * scores).log_softmax(1), (SCALE * wanted).log_softmax(1),
-                             log_target=True, reduction="batchmean")
+    rows = functional.kl_div(
+        (SCALE * scores).log_softmax(1), (SCALE * wanted).log_softmax(1), log_target=True, reduction="batchmean"
+    )
     # The height too: a video that rises for every text alike becomes a hub, which a softmax over texts would show.
-    columns = functional.kl_div((SCALE * scores).T.log_softmax(1), (SCALE * wanted).T.log_softmax(1),
-                                log_target=True, reduction="batchmean")
+    columns = functional.kl_div(
+        (SCALE * scores).T.log_softmax(1), (SCALE * wanted).T.log_softmax(1), log_target=True, reduction="batchmean"
+    )
     return rows + columns + SCALE * (scores - wanted).square().mean()

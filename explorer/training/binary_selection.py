@@ -1,4 +1,6 @@
-"""Fine-grained binary selection: does a model tell the true sentence of a video from one altered in one respect [ours]?"""
+"""Fine-grained binary selection: does a model tell the true sentence of a video from one altered in one respect
+[ours]?"""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
@@ -11,7 +13,7 @@ from explorer.training.parsed import kept_graphs
 
 __all__ = ["KINDS", "SMALL_BANK", "Choice", "WordBank", "alter", "binary_selection", "choices", "word_bank"]
 
-Score = Callable[[Sequence[int], Sequence[str]], np.ndarray]     # N videos, N texts -> (N,) similarity, pair by pair
+Score = Callable[[Sequence[int], Sequence[str]], np.ndarray]  # N videos, N texts -> (N,) similarity, pair by pair
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,9 @@ class Choice:
     altered: str
 
 
-def choices(captions: Sequence[tuple[int, str]], *, kinds: Sequence[str] = KINDS, seed: int = 0,
-            bank: WordBank = SMALL_BANK) -> list[Choice]:
+def choices(
+    captions: Sequence[tuple[int, str]], *, kinds: Sequence[str] = KINDS, seed: int = 0, bank: WordBank = SMALL_BANK
+) -> list[Choice]:
     """Every question that the captions allow, at most one a caption and kind, the same for the same seed.
 
     Args:
@@ -59,8 +62,8 @@ def binary_selection(score: Score, questions: Sequence[Choice]) -> dict[str, dic
 
     Example:
         >>> asked = [Choice(0, "roles", "dog bites man", "man bites dog")]
-        >>> binary_selection(lambda videos, texts: np.array([float(t.startswith("dog")) for t in texts]), asked)["roles"]
-        {'accuracy': 100.0, 'pairs': 1}
+        >>> binary_selection(lambda videos, texts: np.array([float(t.startswith("dog")) for t in texts]),
+        asked)["roles"] {'accuracy': 100.0, 'pairs': 1}
     """
     if not questions:
         raise ValueError("no sentence could be altered: captions need a verb, a person or a place")

@@ -1,4 +1,5 @@
 """Reads a person's captions (JSONL, JSON, CSV, TSV) into caption pairs, and says in one sentence what it left out."""
+
 from __future__ import annotations
 
 import csv
@@ -13,10 +14,10 @@ from typing import Any
 
 from explorer.records import CaptionPair, ExplorerError
 
-MAX_WORDS = 200                  # of a caption; a text tower reads 77 to 256 tokens, the rest would be lost unsaid
-MAX_BYTES = 512 << 20            # of a captions file
-NOT_MEDIA = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".srt", ".vtt", ".npz"}   # lie beside videos
-SHOWN = 3                        # names in a notice before "and n more"
+MAX_WORDS = 200  # of a caption; a text tower reads 77 to 256 tokens, the rest would be lost unsaid
+MAX_BYTES = 512 << 20  # of a captions file
+NOT_MEDIA = {".json", ".jsonl", ".csv", ".tsv", ".txt", ".md", ".srt", ".vtt", ".npz"}  # lie beside videos
+SHOWN = 3  # names in a notice before "and n more"
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def read_text(path: Path) -> str:
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
-        number = data[:error.start].count(b"\n") + 1
+        number = data[: error.start].count(b"\n") + 1
         raise ExplorerError(f"{path}, line {number}: not UTF-8 text; save the file again as UTF-8") from error
 
 
@@ -61,8 +62,10 @@ def json_lines(path: Path) -> Iterator[Line]:
             reason = getattr(error, "msg", str(error))
             raise ExplorerError(f"{path}, line {number}: broken JSON ({reason}); mend or remove the line") from error
         if not isinstance(fields, dict):
-            raise ExplorerError(f"{path}, line {number}: expected an object such as "
-                                '{"file": "a.mp4", "captions": ["..."]}; mend or remove the line')
+            raise ExplorerError(
+                f"{path}, line {number}: expected an object such as "
+                '{"file": "a.mp4", "captions": ["..."]}; mend or remove the line'
+            )
         yield Line(number, fields)
 
 
@@ -78,8 +81,10 @@ def table_lines(path: Path, *, delimiter: str, columns: tuple[str, ...] = ()) ->
                 names = [cell.strip().lower() for cell in row]
                 continue
             if len(row) != len(names):
-                raise ExplorerError(f"{path}, line {reader.line_num}: {len(row)} columns where {len(names)} are "
-                                    "expected; put text with a comma in quotes")
+                raise ExplorerError(
+                    f"{path}, line {reader.line_num}: {len(row)} columns where {len(names)} are "
+                    "expected; put text with a comma in quotes"
+                )
             yield Line(reader.line_num, dict(zip(names, row, strict=True)))
     except csv.Error as error:
         raise ExplorerError(f"{path}, line {reader.line_num}: {error}; mend or remove the line") from error
@@ -103,8 +108,9 @@ def _span(line: Line, path: Path) -> tuple[float | None, float | None]:
     if (start is None) != (end is None):
         raise ExplorerError(f"{path}, line {line.number}: a span needs both start and end; add the other or remove it")
     if start is not None and end is not None and end <= start:
-        raise ExplorerError(f"{path}, line {line.number}: the span ends ({end:g} s) before it starts ({start:g} s); "
-                            "mend the line")
+        raise ExplorerError(
+            f"{path}, line {line.number}: the span ends ({end:g} s) before it starts ({start:g} s); mend the line"
+        )
     return start, end
 
 
@@ -130,7 +136,7 @@ def _parse(path: Path, lines: Iterable[Line], notices: list[str]) -> Iterator[Ca
     for line in lines:
         texts, file = _texts(line, path), _file(line)
         if not file:
-            notices.append(f"{path}, line {line.number}: names no video and was left out; add its \"file\"")
+            notices.append(f'{path}, line {line.number}: names no video and was left out; add its "file"')
         elif not texts:
             notices.append(f"{path}, line {line.number}: {file} has no caption and was left out; add one")
         else:
@@ -172,8 +178,9 @@ def read_captions(path: Path) -> CaptionSet:
     kept = tuple(dict.fromkeys(pairs))
     if not kept:
         detail = f" ({notices[0]})" if notices else ""
-        raise ExplorerError(f"{path} holds no caption{detail}; write lines such as "
-                            '{"file": "a.mp4", "captions": ["a dog jumps"]}')
+        raise ExplorerError(
+            f'{path} holds no caption{detail}; write lines such as {{"file": "a.mp4", "captions": ["a dog jumps"]}}'
+        )
     if len(kept) < len(pairs):
         notices.append(f"{path}: {len(pairs) - len(kept)} repeated captions were kept once")
     return CaptionSet(kept, tuple(notices))
@@ -181,9 +188,17 @@ def read_captions(path: Path) -> CaptionSet:
 
 def write_captions(path: Path, pairs: Iterable[CaptionPair]) -> None:
     """One JSON line a pair, in the form `read_captions` takes; the file is the person's to edit."""
-    lines = [json.dumps({"file": pair.file, "caption": pair.caption,
-                         **({} if pair.start is None else {"start": pair.start, "end": pair.end})}, ensure_ascii=False)
-             for pair in pairs]
+    lines = [
+        json.dumps(
+            {
+                "file": pair.file,
+                "caption": pair.caption,
+                **({} if pair.start is None else {"start": pair.start, "end": pair.end}),
+            },
+            ensure_ascii=False,
+        )
+        for pair in pairs
+    ]
     temporary = path.with_name(path.name + ".new")
     with open(temporary, "w", encoding="utf-8") as stream:
         stream.write("".join(line + "\n" for line in lines))
@@ -199,8 +214,9 @@ def some(names: Iterable[str]) -> str:
     return ", ".join(names[:SHOWN]) + rest
 
 
-def match_videos(pairs: Iterable[CaptionPair], folder: Path, *,
-                 stems: bool = False) -> tuple[dict[str, Path], tuple[str, ...]]:
+def match_videos(
+    pairs: Iterable[CaptionPair], folder: Path, *, stems: bool = False
+) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Find the file of every caption inside `folder`: by its relative path, else by a base name that is unique there.
 
     Args:
@@ -220,8 +236,10 @@ def match_videos(pairs: Iterable[CaptionPair], folder: Path, *,
     by_name = _files_by_name(folder, stems=stems)
     found = {name: path for name in wanted if (path := _one(_candidates(name, by_name, stems), folder / _key(name)))}
     if not found:
-        raise ExplorerError(f"none of the {len(wanted)} videos named by the captions is in {folder} "
-                            f"({some(wanted)}); give the folder that holds them")
+        raise ExplorerError(
+            f"none of the {len(wanted)} videos named by the captions is in {folder} "
+            f"({some(wanted)}); give the folder that holds them"
+        )
     return found, _match_notices(wanted, found, by_name, folder)
 
 
@@ -253,13 +271,15 @@ def _files_by_name(folder: Path, *, stems: bool) -> dict[str, list[Path]]:
     return table
 
 
-def _match_notices(wanted: list[str], found: dict[str, Path], by_name: dict[str, list[Path]],
-                   folder: Path) -> tuple[str, ...]:
+def _match_notices(
+    wanted: list[str], found: dict[str, Path], by_name: dict[str, list[Path]], folder: Path
+) -> tuple[str, ...]:
     notices = []
     missing = [name for name in wanted if name not in found]
     if missing:
-        notices.append(f"{len(missing)} of {len(wanted)} captioned videos are not in {folder} and were left out: "
-                       f"{some(missing)}")
+        notices.append(
+            f"{len(missing)} of {len(wanted)} captioned videos are not in {folder} and were left out: {some(missing)}"
+        )
     used = set(found.values())
     there = {path for paths in by_name.values() for path in paths if path.suffix.lower() not in NOT_MEDIA}
     bare = sorted(path.name for path in there - used)

@@ -1,4 +1,5 @@
 """Pairs over kept frame features: random segment views, and batches in which no true pair hides as a negative."""
+
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -8,7 +9,7 @@ import numpy as np
 
 from explorer.records import CaptionPair, FrameFeatures, TextFeatures
 
-WHOLE = (0.0, np.inf)                      # span of a caption that is about the whole file
+WHOLE = (0.0, np.inf)  # span of a caption that is about the whole file
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ class Picked(Sequence):
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def __getitem__(self, index: int) -> TextFeatures:                # type: ignore[override]
+    def __getitem__(self, index: int) -> TextFeatures:  # type: ignore[override]
         return self.items[int(self.numbers[index])]
 
 
@@ -71,15 +72,19 @@ class Joined(Sequence):
     def __len__(self) -> int:
         return len(self.first) + len(self.second)
 
-    def __getitem__(self, index: int) -> TextFeatures:                # type: ignore[override]
+    def __getitem__(self, index: int) -> TextFeatures:  # type: ignore[override]
         return self.first[index] if index < len(self.first) else self.second[index - len(self.first)]
 
 
 def merge(first: PairData, second: PairData) -> PairData:
     """Both sets as one: the second's entries and texts come after the first's. One file in both is one video."""
-    return PairData(first.files + second.files, np.concatenate([first.spans, second.spans]),
-                    first.frames + second.frames, Joined(first.texts, second.texts),
-                    np.concatenate([first.owners, second.owners + len(first.files)]))
+    return PairData(
+        first.files + second.files,
+        np.concatenate([first.spans, second.spans]),
+        first.frames + second.frames,
+        Joined(first.texts, second.texts),
+        np.concatenate([first.owners, second.owners + len(first.files)]),
+    )
 
 
 @dataclass(frozen=True)
@@ -96,8 +101,11 @@ class Batch:
     positives: np.ndarray
 
 
-def pair_data(pairs: Iterable[CaptionPair], features: Mapping[str, FrameFeatures],
-              encode: Callable[[list[str]], Sequence[TextFeatures]]) -> PairData:
+def pair_data(
+    pairs: Iterable[CaptionPair],
+    features: Mapping[str, FrameFeatures],
+    encode: Callable[[list[str]], Sequence[TextFeatures]],
+) -> PairData:
     """Join captions with kept features; pairs whose file has no features are left out.
 
     Args:
@@ -119,7 +127,7 @@ def pair_data(pairs: Iterable[CaptionPair], features: Mapping[str, FrameFeatures
 
 def _cut(features: FrameFeatures, span: np.ndarray) -> np.ndarray:
     inside = (features.times >= span[0]) & (features.times <= span[1])
-    if not inside.any():                   # a span between two kept frames: the nearest one stands for it
+    if not inside.any():  # a span between two kept frames: the nearest one stands for it
         inside[np.abs(features.times - span.mean()).argmin()] = True
     return features.vectors[inside]
 
@@ -155,7 +163,7 @@ def batches(data: PairData, size: int, rng: np.random.Generator) -> list[np.ndar
     """
     order = rng.permutation(len(data))
     if np.isinf(data.spans[:, 1]).all():
-        found = [order[i:i + size] for i in range(0, len(order), size)]
+        found = [order[i : i + size] for i in range(0, len(order), size)]
     else:
         found = _apart(data, order, size)
     if len(found) > 1 and len(found[-1]) == 1 and np.isinf(data.spans[:, 1]).all():
@@ -205,7 +213,7 @@ def pad(arrays: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     out = np.zeros((len(arrays), longest, arrays[0].shape[1]), np.float32)
     mask = np.zeros(out.shape[:2], bool)
     for row, array in enumerate(arrays):
-        out[row, :len(array)], mask[row, :len(array)] = array, True
+        out[row, : len(array)], mask[row, : len(array)] = array, True
     return out, mask
 
 
@@ -216,8 +224,9 @@ def draw(data: PairData, numbers: np.ndarray, *, frames: int, views: int, rng: n
     return Batch(numbers, [data.texts[int(n)] for n in numbers], drawn, positives(data, numbers))
 
 
-def epoch(data: PairData, *, batch_size: int, frames: int, views: int, seed: int, number: int,
-          first: int = 0) -> Iterator[Batch]:
+def epoch(
+    data: PairData, *, batch_size: int, frames: int, views: int, seed: int, number: int, first: int = 0
+) -> Iterator[Batch]:
     """The batches of epoch `number` from batch `first` on. Each draws from (seed, epoch, batch) alone, so a run that
     starts again in the middle sees exactly what an unbroken one sees."""
     order = batches(data, batch_size, np.random.default_rng([seed, number]))

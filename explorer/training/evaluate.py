@@ -1,4 +1,5 @@
 """Measures retrieval both ways by the field's protocols: each level, the total, the tower alone; raw, DSL, QB-Norm."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -47,8 +48,9 @@ def _chunks(items: Sequence[Any], size: int) -> Iterator[list[Any]]:
 
 
 @torch.inference_mode()
-def level_scores(model: nn.Module, data: PairData, *, frames: int = 12, hop: int = 0,
-                 weights: LevelWeights | None = None) -> Scores:
+def level_scores(
+    model: nn.Module, data: PairData, *, frames: int = 12, hop: int = 0, weights: LevelWeights | None = None
+) -> Scores:
     """Score every text against every video.
 
     Args:
@@ -73,8 +75,10 @@ def level_scores(model: nn.Module, data: PairData, *, frames: int = 12, hop: int
     videos = [_encode_videos(model, part) for part in _chunks(windows, VIDEOS_AT_ONCE)]
     rows = [_score_texts(model, texts, videos, weights) for texts in _chunks(data.texts, TEXTS_AT_ONCE)]
     model.train(was_training)
-    scores = {name: np.maximum.reduceat(np.concatenate([row[name] for row in rows]), first, axis=1)
-              for name in ("total", *LEVELS)}
+    scores = {
+        name: np.maximum.reduceat(np.concatenate([row[name] for row in rows]), first, axis=1)
+        for name in ("total", *LEVELS)
+    }
     return {**scores, "mean_pool": mean_pool(data.frames, data.texts)}
 
 
@@ -84,8 +88,9 @@ def _encode_videos(model: nn.Module, windows: list[np.ndarray]) -> Any:
     return model.encode_video(torch.from_numpy(vectors).to(device), torch.from_numpy(mask).to(device))
 
 
-def _score_texts(model: nn.Module, texts: list[TextFeatures], videos: list[Any],
-                 weights: LevelWeights | None) -> Scores:
+def _score_texts(
+    model: nn.Module, texts: list[TextFeatures], videos: list[Any], weights: LevelWeights | None
+) -> Scores:
     encoded = model.encode_text(collate_text(texts, model))
     parts = [model.similarity(encoded, part, weights) for part in videos]
     return {name: torch.cat([part[name] for part in parts], dim=1).float().cpu().numpy() for name in ("total", *LEVELS)}
@@ -107,8 +112,9 @@ def as_json(metrics: dict[str, dict[str, RetrievalMetrics]]) -> dict[str, dict[s
     return {direction: {name: found.as_json() for name, found in names.items()} for direction, names in metrics.items()}
 
 
-def evaluate(model: nn.Module, data: PairData, *, frames: int = 12, hop: int = 0,
-             weights: LevelWeights | None = None) -> dict[str, Any]:
+def evaluate(
+    model: nn.Module, data: PairData, *, frames: int = 12, hop: int = 0, weights: LevelWeights | None = None
+) -> dict[str, Any]:
     """What `python -m explorer evaluate --captions` prints.
 
     Returns:
@@ -119,8 +125,9 @@ def evaluate(model: nn.Module, data: PairData, *, frames: int = 12, hop: int = 0
     return {"videos": len(data.files), "queries": len(data), **as_json(measure(scores, data))}
 
 
-def after_scoring(model: nn.Module, data: PairData, total: np.ndarray, *, frames: int = 12,
-                  bank: Sequence[TextFeatures] = ()) -> dict[str, dict[str, dict[str, float]]]:
+def after_scoring(
+    model: nn.Module, data: PairData, total: np.ndarray, *, frames: int = 12, bank: Sequence[TextFeatures] = ()
+) -> dict[str, dict[str, dict[str, float]]]:
     """The total re-ranked by what needs more than one query: DSL both ways, QB-Norm text-to-video over a caption bank.
 
     Args:
@@ -133,8 +140,12 @@ def after_scoring(model: nn.Module, data: PairData, total: np.ndarray, *, frames
     """
     correct = data.correct()
     asked = correct.any(axis=0)
-    found = {"dsl": {"text_to_video": retrieval(dual_softmax(total), correct).as_json(),
-                     "video_to_text": retrieval(dual_softmax(total.T[asked]), correct.T[asked]).as_json()}}
+    found = {
+        "dsl": {
+            "text_to_video": retrieval(dual_softmax(total), correct).as_json(),
+            "video_to_text": retrieval(dual_softmax(total.T[asked]), correct.T[asked]).as_json(),
+        }
+    }
     if len(bank):
         against = PairData(data.files, data.spans, data.frames, bank, np.zeros(len(bank), np.int64))
         hubs = level_scores(model, against, frames=frames)["total"]
@@ -142,8 +153,9 @@ def after_scoring(model: nn.Module, data: PairData, total: np.ndarray, *, frames
     return found
 
 
-def evaluate_benchmark(model: nn.Module, data: PairData, name: str, *, missing: int = 0,
-                       bank: Sequence[TextFeatures] = ()) -> dict[str, Any]:
+def evaluate_benchmark(
+    model: nn.Module, data: PairData, name: str, *, missing: int = 0, bank: Sequence[TextFeatures] = ()
+) -> dict[str, Any]:
     """A benchmark by its protocol, with the published rows to print beside it.
 
     Args:
@@ -155,18 +167,26 @@ def evaluate_benchmark(model: nn.Module, data: PairData, name: str, *, missing: 
     """
     frames = BENCHMARKS[name].frames
     scores = level_scores(model, data, frames=frames)
-    return {"benchmark": name, "videos": len(data.files), "missing_videos": missing, "comparable": missing == 0,
-            "queries": len(data), **as_json(measure(scores, data)),
-            "after_scoring": after_scoring(model, data, scores["total"], frames=frames, bank=bank),
-            "published": published_rows(name)}
+    return {
+        "benchmark": name,
+        "videos": len(data.files),
+        "missing_videos": missing,
+        "comparable": missing == 0,
+        "queries": len(data),
+        **as_json(measure(scores, data)),
+        "after_scoring": after_scoring(model, data, scores["total"], frames=frames, bank=bank),
+        "published": published_rows(name),
+    }
 
 
 def table(result: dict[str, Any]) -> str:
     """The result of `evaluate` or `evaluate_benchmark` as Markdown, ours above the published rows."""
     lines = []
     for direction in DIRECTIONS:
-        lines += [f"| {direction.replace('_', '-')} | R@1 | R@5 | R@10 | median rank | mean rank |",
-                  "|---|---|---|---|---|---|"]
+        lines += [
+            f"| {direction.replace('_', '-')} | R@1 | R@5 | R@10 | median rank | mean rank |",
+            "|---|---|---|---|---|---|",
+        ]
         for name, found in result[direction].items():
             lines.append(_row(name.replace("_", "-"), found))
         for name, ways in result.get("after_scoring", {}).items():

@@ -1,4 +1,5 @@
 """Chooses how much each level counts, on held-out photos as stills and as slide-shows: never on what is reported."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -11,9 +12,9 @@ from explorer.training.dataset import PairData
 from explorer.training.evaluate import level_scores, measure
 from explorer.training.slideshow import compose, frame_features
 
-SLIDES = (2, 4)            # photos a composed video
-STEP = 0.1                 # of the weights tried, and the least of each: the app explains a hit by all three levels
-NOISE = 0.3                # length of the random step of each frame of a slide-show
+SLIDES = (2, 4)  # photos a composed video
+STEP = 0.1  # of the weights tried, and the least of each: the app explains a hit by all three levels
+NOISE = 0.3  # length of the random step of each frame of a slide-show
 
 
 def shows_of(data: PairData, *, slides: int, count: int, seed: int) -> PairData:
@@ -22,9 +23,13 @@ def shows_of(data: PairData, *, slides: int, count: int, seed: int) -> PairData:
     captions = [np.flatnonzero(data.owners == video) for video in range(len(data.files))]
     made = compose(len(photos), shows=count, slides=slides, seed=seed * 10 + slides)
     numbers = np.array([int(rng.choice(captions[photo])) for show in made for photo in show.photos])
-    return PairData(tuple(f"{slides} photos, {i}" for i in range(count)), np.tile([0.0, np.inf], (count, 1)),
-                    tuple(frame_features(show, photos, noise=NOISE, seed=i) for i, show in enumerate(made)),
-                    data.take(numbers).texts, np.repeat(np.arange(count), slides))
+    return PairData(
+        tuple(f"{slides} photos, {i}" for i in range(count)),
+        np.tile([0.0, np.inf], (count, 1)),
+        tuple(frame_features(show, photos, noise=NOISE, seed=i) for i, show in enumerate(made)),
+        data.take(numbers).texts,
+        np.repeat(np.arange(count), slides),
+    )
 
 
 def held_sets(val: PairData, *, seed: int = 100) -> list[PairData]:
@@ -52,10 +57,11 @@ def recalls(scores: dict[str, np.ndarray], data: PairData) -> np.ndarray:
 
 
 def choose_weights(model: nn.Module, held: Sequence[PairData]) -> tuple[float, LevelWeights]:
-    """The mix that falls least below the mean pool on stills, of equals the best there, then on slide-shows; its sum of recalls over all.
+    """The mix that falls least below the mean pool on stills, of equals the best there, then on slide-shows; its sum
+    of recalls over all.
 
-    Most windows show one scene, where the levels see the same and no mix should lose what the tower alone finds. A sum over
-    the sets would choose for the slide-shows alone, where the finer levels are far ahead of the video level.
+    Most windows show one scene, where the levels see the same and no mix should lose what the tower alone finds. A
+    sum over the sets would choose for the slide-shows alone, where the finer levels are far ahead of the video level.
 
     Args:
         model: HCMI or HGR.

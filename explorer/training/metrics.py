@@ -1,12 +1,13 @@
 """Turns a similarity matrix and its ground truth into recalls and ranks; refuses NaN, defines ties, drops nothing."""
+
 from __future__ import annotations
 
 import numpy as np
 
 from explorer.records import RetrievalMetrics
 
-DSL_SCALE = 100.0     # the clamp of CLIP's logit scale, at which a trained model ends
-QB_BETA = 20.0        # QB-Norm's inverse temperature (Bogolin et al., CVPR 2022)
+DSL_SCALE = 100.0  # the clamp of CLIP's logit scale, at which a trained model ends
+QB_BETA = 20.0  # QB-Norm's inverse temperature (Bogolin et al., CVPR 2022)
 
 
 def ranks(similarity: np.ndarray, correct: np.ndarray) -> np.ndarray:
@@ -30,7 +31,7 @@ def ranks(similarity: np.ndarray, correct: np.ndarray) -> np.ndarray:
         array([2])
     """
     _check(similarity, correct)
-    best = np.where(correct, similarity, -np.inf).max(axis=1, keepdims=True)   # (Q, 1)
+    best = np.where(correct, similarity, -np.inf).max(axis=1, keepdims=True)  # (Q, 1)
     return 1 + ((similarity >= best) & ~correct).sum(axis=1)
 
 
@@ -71,8 +72,10 @@ def both_directions(similarity: np.ndarray, correct: np.ndarray) -> dict[str, Re
     A video without a text stays in the gallery of text-to-video; it is no query of video-to-text.
     """
     asked = correct.any(axis=0)
-    return {"text_to_video": retrieval(similarity, correct),
-            "video_to_text": retrieval(similarity.T[asked], correct.T[asked])}
+    return {
+        "text_to_video": retrieval(similarity, correct),
+        "video_to_text": retrieval(similarity.T[asked], correct.T[asked]),
+    }
 
 
 def dual_softmax(similarity: np.ndarray, *, scale: float = DSL_SCALE) -> np.ndarray:
@@ -106,7 +109,7 @@ def querybank_norm(similarity: np.ndarray, bank: np.ndarray, *, beta: float = QB
     hubs = np.unique(bank.argmax(axis=1))
     logits, others = beta * similarity.astype(np.float64), beta * bank.astype(np.float64)
     peak = others.max(axis=0, keepdims=True)
-    popularity = peak + np.log(np.exp(others - peak).sum(axis=0, keepdims=True))    # (1, V) log of the sum
+    popularity = peak + np.log(np.exp(others - peak).sum(axis=0, keepdims=True))  # (1, V) log of the sum
     normalised = np.exp(logits - popularity)
     active = np.isin(similarity.argmax(axis=1), hubs)
     return np.where(active[:, None], normalised, similarity)

@@ -1,4 +1,5 @@
 """One batch through a model to its named losses, for HCMI and for HGR, on one rank or on several."""
+
 from __future__ import annotations
 
 from typing import Any
@@ -14,7 +15,7 @@ from explorer.records import TextFeatures
 from explorer.training.dataset import Batch
 from explorer.training.parallel import gather_levels, share
 
-MARGIN = 0.2      # of the hinge over the total: HGR's, arXiv 2003.00392
+MARGIN = 0.2  # of the hinge over the total: HGR's, arXiv 2003.00392
 
 
 def device_of(model: nn.Module) -> torch.device:
@@ -27,7 +28,10 @@ def collate_text(texts: list[TextFeatures], model: nn.Module) -> Any:
     if model.config.model == "hgr":
         from explorer.model.hgr_text import collate_graphs  # only HGR needs a parser
         from explorer.training.parsed import kept_graphs
-        return collate_graphs(texts, model.config, graphs=kept_graphs([text.text for text in texts])).to(device_of(model))
+
+        return collate_graphs(texts, model.config, graphs=kept_graphs([text.text for text in texts])).to(
+            device_of(model)
+        )
     return batching.collate_text(texts, model.config).to(device_of(model))
 
 
@@ -45,7 +49,9 @@ def losses(model: nn.Module, batch: Batch, config: TrainConfig) -> dict[str, Ten
     return from_levels(model, texts, videos, positives, config)
 
 
-def from_levels(model: nn.Module, texts: Any, videos: list[Any], positives: Tensor, config: TrainConfig) -> dict[str, Tensor]:
+def from_levels(
+    model: nn.Module, texts: Any, videos: list[Any], positives: Tensor, config: TrainConfig
+) -> dict[str, Tensor]:
     """The named losses of encoded texts and one or two views of their videos; positives (B, B) bool."""
     similarity = model.similarity(texts, videos[0])
     if len(videos) == 2 and model.config.model == "hcmi":
@@ -55,11 +61,11 @@ def from_levels(model: nn.Module, texts: Any, videos: list[Any], positives: Tens
         value = hinge(similarity["total"], positives, MARGIN)
         return {"hinge": value, "loss": value}
     levels = {name: value.float() for name, value in similarity.items()}
-    return hierarchical(levels, model.scale(), positives=positives,
-                        margin=config.margin, margin_weight=config.margin_weight)
+    return hierarchical(
+        levels, model.scale(), positives=positives, margin=config.margin, margin_weight=config.margin_weight
+    )
 
 
 def _encode(model: nn.Module, view: tuple[np.ndarray, np.ndarray], mine: np.ndarray, device: torch.device) -> Any:
     vectors, mask = (torch.from_numpy(array[mine]).to(device) for array in view)
     return model.encode_video(vectors, mask)
-

@@ -1,4 +1,5 @@
 """Joins the ranks of a torchrun: features are gathered with their gradient, so every rank scores the global batch."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -51,10 +52,13 @@ def gather(local: Tensor, *, count: int) -> Tensor:
         return local
     shape = torch.tensor(local.shape, device=local.device)
     dist.all_reduce(shape, op=dist.ReduceOp.MAX)
-    missing = [amount for size, full in zip(reversed(local.shape), reversed(shape.tolist()), strict=True)
-               for amount in (0, full - size)]
+    missing = [
+        amount
+        for size, full in zip(reversed(local.shape), reversed(shape.tolist()), strict=True)
+        for amount in (0, full - size)
+    ]
     whole = local.to(torch.uint8) if local.dtype == torch.bool else local
-    parts = _Gather.apply(functional.pad(whole, missing))                  # (ranks, b, ...)
+    parts = _Gather.apply(functional.pad(whole, missing))  # (ranks, b, ...)
     sizes = [len(part) for part in np.array_split(np.arange(count), world()[1])]
     rows = torch.cat([part[:size] for part, size in zip(parts, sizes, strict=True)])
     return rows.bool() if local.dtype == torch.bool else rows
@@ -62,10 +66,12 @@ def gather(local: Tensor, *, count: int) -> Tensor:
 
 def gather_levels(levels: Levels, *, count: int) -> Levels:
     """A dataclass of tensors (or None) with every tensor gathered; other fields stay this rank's own."""
-    gathered = {field.name: gather(value, count=count)
-                for field in dataclasses.fields(levels)                   # type: ignore[arg-type]
-                if isinstance(value := getattr(levels, field.name), Tensor)}
-    return dataclasses.replace(levels, **gathered)                        # type: ignore[type-var]
+    gathered = {
+        field.name: gather(value, count=count)
+        for field in dataclasses.fields(levels)  # type: ignore[arg-type]
+        if isinstance(value := getattr(levels, field.name), Tensor)
+    }
+    return dataclasses.replace(levels, **gathered)  # type: ignore[type-var]
 
 
 def average_gradients(model: nn.Module) -> None:

@@ -1,4 +1,5 @@
 """Keeps role graphs, so that HGR's training and binary selection parse each sentence once and not once an epoch."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -11,7 +12,7 @@ from explorer.language.phrases import graphs
 from explorer.language.role_graph import Edge, Node, RoleGraph
 from explorer.records import ExplorerError
 
-MOST = 200_000             # graphs in memory, a few kilobytes each: four data sets like MSR-VTT's captions
+MOST = 200_000  # graphs in memory, a few kilobytes each: four data sets like MSR-VTT's captions
 
 _known: dict[str, RoleGraph] = {}
 
@@ -35,7 +36,10 @@ def remember(found: Iterable[RoleGraph]) -> None:
 
 def save_graphs(path: Path, found: Iterable[RoleGraph]) -> None:
     """Write graphs as JSON lines: [text, nodes, edges], nodes and edges as lists of their fields."""
-    rows = ([graph.text, [_fields(node) for node in graph.nodes], [_fields(edge) for edge in graph.edges]] for graph in found)
+    rows = (
+        [graph.text, [_fields(node) for node in graph.nodes], [_fields(edge) for edge in graph.edges]]
+        for graph in found
+    )
     write_bytes(path, "".join(json.dumps(row) + "\n" for row in rows).encode("utf-8"))
 
 
@@ -47,8 +51,10 @@ def load_graphs(path: Path) -> list[RoleGraph]:
     """
     try:
         rows = [json.loads(line) for line in path.read_text("utf-8").splitlines()]
-        return [RoleGraph(text, tuple(Node(*node) for node in nodes), tuple(Edge(*edge) for edge in edges))
-                for text, nodes, edges in rows]
+        return [
+            RoleGraph(text, tuple(Node(*node) for node in nodes), tuple(Edge(*edge) for edge in edges))
+            for text, nodes, edges in rows
+        ]
     except (OSError, ValueError, TypeError) as error:
         raise ExplorerError(f"cannot read the role graphs in {path}: {error}; remove it and parse anew") from error
 

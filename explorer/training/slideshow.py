@@ -1,4 +1,5 @@
 """Composes slide-show videos from photos, so that which phrase is visible when is known exactly."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
@@ -6,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-ZOOM = 0.12          # share of the picture that a slow pan and zoom crosses while a photo is shown
+ZOOM = 0.12  # share of the picture that a slow pan and zoom crosses while a photo is shown
 
 
 @dataclass(frozen=True)
@@ -29,8 +30,9 @@ class Slideshow:
         return np.repeat(self.photos, np.diff(self.borders))
 
 
-def compose(photos: int, *, shows: int, slides: int = 4, frames: int = 12, seed: int = 0,
-            uneven: bool = True) -> list[Slideshow]:
+def compose(
+    photos: int, *, shows: int, slides: int = 4, frames: int = 12, seed: int = 0, uneven: bool = True
+) -> list[Slideshow]:
     """Draw slide-shows of different photos.
 
     Args:
@@ -43,8 +45,10 @@ def compose(photos: int, *, shows: int, slides: int = 4, frames: int = 12, seed:
     if not 1 <= slides <= min(photos, frames):
         raise ValueError(f"{slides} slides need as many photos ({photos}) and frames ({frames})")
     rng = np.random.default_rng(seed)
-    return [Slideshow(rng.choice(photos, slides, replace=False), _borders(rng, slides, frames, uneven))
-            for _ in range(shows)]
+    return [
+        Slideshow(rng.choice(photos, slides, replace=False), _borders(rng, slides, frames, uneven))
+        for _ in range(shows)
+    ]
 
 
 def _borders(rng: np.random.Generator, slides: int, frames: int, uneven: bool) -> np.ndarray:

@@ -1,4 +1,5 @@
 """Keeps a training run on disk, so that after a kill it goes on exactly where it stood: safetensors and JSON."""
+
 from __future__ import annotations
 
 import hashlib
@@ -16,7 +17,7 @@ from torch import Tensor
 from explorer.disk.atomic import write_bytes
 from explorer.records import ExplorerError
 
-KEPT = 2                                   # saved states; the older one is for a newest that does not verify
+KEPT = 2  # saved states; the older one is for a newest that does not verify
 
 
 @dataclass
@@ -30,7 +31,9 @@ class Position:
     metrics: dict[str, Any] = field(default_factory=dict)
 
 
-def capture(weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def capture(
+    weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, best: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
     """Every tensor a run needs to go on bit by bit: weights that learn, optimiser, best weights, random state."""
     tensors = {f"model.{name}": value for name, value in weights.items()}
     tensors |= {f"best.{name}": value for name, value in best.items()}
@@ -42,8 +45,11 @@ def capture(weights: Mapping[str, Tensor], optimizer: torch.optim.Optimizer, bes
     return {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
 
 
-def restore(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
-    """Put captured optimiser and random state back; returns the weights, and the best ones (empty before the first validation)."""
+def restore(
+    tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer
+) -> tuple[dict[str, Tensor], dict[str, Tensor]]:
+    """Put captured optimiser and random state back; returns the weights, and the best ones (empty before the first
+    validation)."""
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in _under(tensors, "optimizer.").items():
         number, key = name.split(".", 1)
@@ -56,7 +62,7 @@ def restore(tensors: dict[str, Tensor], optimizer: torch.optim.Optimizer) -> tup
 
 
 def _under(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {name[len(prefix):]: value for name, value in tensors.items() if name.startswith(prefix)}
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def folder_of(root: Path, run: Mapping[str, Any]) -> Path:
@@ -100,8 +106,10 @@ def load_state(folder: Path, *, run: dict[str, Any]) -> tuple[dict[str, Tensor],
         if body is None:
             continue
         if body["run"] != json.loads(json.dumps(run)):
-            raise ExplorerError(f"{folder} holds a training run with other settings or data; give the same ones to go "
-                                "on, or another folder to start anew")
+            raise ExplorerError(
+                f"{folder} holds a training run with other settings or data; give the same ones to go "
+                "on, or another folder to start anew"
+            )
         return load_tensors(manifest.with_suffix(".safetensors").read_bytes()), Position(**body["position"])
     if manifests:
         raise ExplorerError(f"no saved state in {folder} is whole; remove the folder to start the training anew")

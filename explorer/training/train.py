@@ -1,4 +1,5 @@
 """Trains a model on pairs: setup, fit, validate; a generator of TrainStep that a kill cannot make different."""
+
 from __future__ import annotations
 
 import copy
@@ -23,11 +24,11 @@ from explorer.training.objective import device_of, losses
 from explorer.training.parallel import average_gradients, world
 from explorer.training.state import Position, capture, load_state, restore, save_state
 
-BETAS = (0.9, 0.98)            # AdamW, as CLIP and CLIP4Clip
-SAVE_EVERY = 50                # steps between saved states
-NAMED = 3                      # texts of a bad batch to name
+BETAS = (0.9, 0.98)  # AdamW, as CLIP and CLIP4Clip
+SAVE_EVERY = 50  # steps between saved states
+NAMED = 3  # texts of a bad batch to name
 
-Penalty = Callable[[nn.Module, int], Tensor]      # (model, step) -> a term added to the loss
+Penalty = Callable[[nn.Module, int], Tensor]  # (model, step) -> a term added to the loss
 
 
 @dataclass
@@ -75,8 +76,10 @@ def groups(model: nn.Module, config: TrainConfig) -> list[dict[str, Any]]:
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             table.setdefault((name.startswith("tower."), parameter.ndim >= 2), []).append(parameter)
-    return [{"params": found, "peak": config.tower_lr if tower else config.lr,
-             "weight_decay": decay if matrix else 0.0} for (tower, matrix), found in table.items()]
+    return [
+        {"params": found, "peak": config.tower_lr if tower else config.lr, "weight_decay": decay if matrix else 0.0}
+        for (tower, matrix), found in table.items()
+    ]
 
 
 def data_key(data: PairData) -> str:
@@ -97,8 +100,10 @@ def setup(model: nn.Module, data: PairData, config: TrainConfig, *, folder: Path
         raise ExplorerError(f"{len(data)} caption is too few to train on; write at least two, of different videos")
     torch.manual_seed(config.seed)
     optimizer = torch.optim.AdamW(groups(model, config), lr=config.lr, betas=BETAS)
-    counts = [len(batches(data, config.batch_size, np.random.default_rng([config.seed, number])))
-              for number in range(config.epochs)]
+    counts = [
+        len(batches(data, config.batch_size, np.random.default_rng([config.seed, number])))
+        for number in range(config.epochs)
+    ]
     run = Run(model, optimizer, config, counts, Position(), {}, identity(model, data, config) if folder else {})
     saved = load_state(folder, run=run.identity) if folder else None
     if saved:
@@ -119,9 +124,17 @@ def validate(model: nn.Module, data: PairData, *, frames: int = 12) -> dict[str,
     return {**as_json(found), "rsum": rsum(found)}
 
 
-def fit(model: nn.Module, data: PairData, config: TrainConfig, *, validation: PairData | None = None,
-        folder: Path | None = None, save_every: int = SAVE_EVERY, frames: int = 12,
-        penalty: Penalty | None = None) -> Iterator[TrainStep]:
+def fit(
+    model: nn.Module,
+    data: PairData,
+    config: TrainConfig,
+    *,
+    validation: PairData | None = None,
+    folder: Path | None = None,
+    save_every: int = SAVE_EVERY,
+    frames: int = 12,
+    penalty: Penalty | None = None,
+) -> Iterator[TrainStep]:
     """Train in place, a record a step; not asking for the next record stops it, and the same call goes on later.
 
     With validation pairs the model ends with the weights of the best epoch by rsum, the start among them (so the
@@ -147,19 +160,36 @@ def fit(model: nn.Module, data: PairData, config: TrainConfig, *, validation: Pa
     if validation is not None and not run.best:
         _consider(run, validate(model, validation, frames=frames))
     while run.position.epoch < config.epochs:
-        yield from _epoch(run, data, validation, folder, save_every=save_every, frames=frames, penalty=penalty,
-                          clock=(started, first))
+        yield from _epoch(
+            run, data, validation, folder, save_every=save_every, frames=frames, penalty=penalty, clock=(started, first)
+        )
     if run.best:
         model.load_state_dict(run.best)
     model.eval()
 
 
-def _epoch(run: Run, data: PairData, validation: PairData | None, folder: Path | None, *, save_every: int, frames: int,
-           penalty: Penalty | None, clock: tuple[float, int]) -> Iterator[TrainStep]:
+def _epoch(
+    run: Run,
+    data: PairData,
+    validation: PairData | None,
+    folder: Path | None,
+    *,
+    save_every: int,
+    frames: int,
+    penalty: Penalty | None,
+    clock: tuple[float, int],
+) -> Iterator[TrainStep]:
     config, position, number = run.config, run.position, run.position.epoch
     views = 2 if config.denoise and run.model.config.model == "hcmi" else 1
-    for batch in epoch(data, batch_size=config.batch_size, frames=frames, views=views, seed=config.seed, number=number,
-                       first=position.batch):
+    for batch in epoch(
+        data,
+        batch_size=config.batch_size,
+        frames=frames,
+        views=views,
+        seed=config.seed,
+        number=number,
+        first=position.batch,
+    ):
         rate, named = _step(run, batch, penalty)
         position.step, position.batch = position.step + 1, position.batch + 1
         last = position.batch >= run.steps_per_epoch[number]
@@ -168,7 +198,9 @@ def _epoch(run: Run, data: PairData, validation: PairData | None, folder: Path |
             position.epoch, position.batch = number + 1, 0
             metrics = _consider(run, validate(run.model, validation, frames=frames)) if validation is not None else {}
         if folder and world()[0] == 0 and (last or position.step % save_every == 0):
-            save_state(folder, capture(run.model.state_dict(), run.optimizer, run.best), position=position, run=run.identity)
+            save_state(
+                folder, capture(run.model.state_dict(), run.optimizer, run.best), position=position, run=run.identity
+            )
         yield TrainStep(number, position.step, run.steps, named, rate, _seconds_left(run, clock), metrics)
 
 
@@ -220,9 +252,11 @@ def _not_finite(run: Run, batch: Batch, what: str) -> ExplorerError:
     bad = [text for row, text in enumerate(batch.texts) if not _finite(batch, row)] or batch.texts
     shown = ", ".join(repr(text.text[:60]) for text in bad[:NAMED])
     position = run.position
-    return ExplorerError(f"training stopped at epoch {position.epoch + 1}, batch {position.batch + 1}: the {what} is "
-                         f"not a finite number (captions {shown}); the last good weights are kept, check these "
-                         "videos and captions or lower the learning rate")
+    return ExplorerError(
+        f"training stopped at epoch {position.epoch + 1}, batch {position.batch + 1}: the {what} is "
+        f"not a finite number (captions {shown}); the last good weights are kept, check these "
+        "videos and captions or lower the learning rate"
+    )
 
 
 def _finite(batch: Batch, row: int) -> bool:

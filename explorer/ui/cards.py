@@ -162,7 +162,8 @@ def listing(cards: list[str]) -> str:
 
 
 def strong(result: SearchResult) -> int:
-    """How many files stand above the tail: up to the last one that is neither weak nor called wrong; all where none is."""
+    """How many files stand above the tail: up to the last one that is neither weak nor called wrong; all where none
+    is."""
     files = by_file(result)
     good = [
         place
@@ -191,7 +192,9 @@ def column(result: SearchResult, view: View, *, title: str = "", second: bool = 
         else ""
     )
     nothing = f"<p>{safe(sentence(result.reason or 'nothing found'))}</p>" if title and not cards else ""
-    return f'<div class="hx-column" data-second="{str(second).lower()}">{head}{listing(cards[:top])}{rest}{nothing}</div>'
+    return (
+        f'<div class="hx-column" data-second="{str(second).lower()}">{head}{listing(cards[:top])}{rest}{nothing}</div>'
+    )
 
 
 def plain_model(checkpoint: str) -> str:
@@ -240,7 +243,11 @@ def summary(view: View) -> str:
     )
     if view.result.confident:
         return f'<div class="hx-summary" role="status">{line}</div>'
-    hint = view.result.reason.removeprefix("probably nothing here: ") or "No moment stands out from what unrelated captions reach."
+    hint = (
+        view.result.reason.removeprefix("probably nothing here: ")
+        or "No moment stands out from what unrelated captions reach."
+    )
     return (
-        notice("Probably nothing here.", kind="warn", hint=sentence(hint)) + f'<div class="hx-summary">{line}, the nearest</div>'
+        notice("Probably nothing here.", kind="warn", hint=sentence(hint))
+        + f'<div class="hx-summary">{line}, the nearest</div>'
     )

@@ -19,7 +19,8 @@ def recalls(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def measured(metrics: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Every set that a checkpoint's record holds recalls of, named by its place there; what it was chosen by is left out."""
+    """Every set that a checkpoint's record holds recalls of, named by its place there; what it was chosen by is left
+    out."""
     if recalls(metrics):
         return [(where or str(metrics.get("data", "")), metrics)]
     inner = [(key, value) for key, value in metrics.items() if isinstance(value, dict) and key not in ("val", "before")]
@@ -129,14 +130,21 @@ def captions(found: Sequence[dict[str, Any]]) -> str:
     )
 
 
-HELD = {"": "held-out captions", "taught": "held-out captions of taught videos", "untaught": "captions of videos held out whole"}
+HELD = {
+    "": "held-out captions",
+    "taught": "held-out captions of taught videos",
+    "untaught": "captions of videos held out whole",
+}
 
 
 def outcome(summary: dict[str, Any]) -> str:
-    """What a training run did: before and after for each level on every held-out set, and what can be done with the new model."""
+    """What a training run did: before and after for each level on every held-out set, and what can be done with the
+    new model."""
     before, after = summary.get("before") or {}, summary.get("after") or {}
     tables = "".join(
-        compared(dict(recalls(before[held] if held else before)), dict(recalls(after[held] if held else after)), HELD[held])
+        compared(
+            dict(recalls(before[held] if held else before)), dict(recalls(after[held] if held else after)), HELD[held]
+        )
         for held in HELD
         if not held or (held in before and held in after)
     )
@@ -161,8 +169,14 @@ def compared(before: dict[str, Any], after: dict[str, Any], title: str) -> str:
         for row in after
         if row in before
     )
-    head = "".join(f'<th title="Percent whose video came among the first {k}, before → after">R@{k}</th>' for k in (1, 5, 10))
-    return f'<table class="hx-table"><thead><tr><th>{title}</th>{head}</tr></thead><tbody>{rows}</tbody></table>' if rows else ""
+    head = "".join(
+        f'<th title="Percent whose video came among the first {k}, before → after">R@{k}</th>' for k in (1, 5, 10)
+    )
+    return (
+        f'<table class="hx-table"><thead><tr><th>{title}</th>{head}</tr></thead><tbody>{rows}</tbody></table>'
+        if rows
+        else ""
+    )
 
 
 def change(before: dict[str, Any], after: dict[str, Any], key: str) -> str:

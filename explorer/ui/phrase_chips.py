@@ -100,14 +100,22 @@ def chips(view: View) -> str:
         for text in shown.query.excluded
     ]
     if unread:
-        made = [actions(shown, hit.matches if hit else ()), '<span class="hx-kind">phrases</span>' if made else "", *made]
+        made = [
+            actions(shown, hit.matches if hit else ()),
+            '<span class="hx-kind">phrases</span>' if made else "",
+            *made,
+        ]
     return f'<div class="hx-chips" role="group" aria-label="Phrases">{"".join(made)}</div>' if made else ""
 
 
 def known_phrases(shown: SearchResult, view: View) -> list[Phrase]:
-    """The phrases of the query in its order, those switched off or excluded among them: so they can be switched on again."""
+    """The phrases of the query in its order, those switched off or excluded among them: so they can be switched on
+    again."""
     found = {phrase.text: phrase for phrase in shown.phrases}
-    off = [*(text for text, weight in view.phrase_weights.items() if weight <= 0), *(p.text for p in shown.query.phrases)]
+    off = [
+        *(text for text, weight in view.phrase_weights.items() if weight <= 0),
+        *(p.text for p in shown.query.phrases),
+    ]
     for text in off:
         at = shown.query.text.find(text)
         found.setdefault(text, Phrase(text, at, at + len(text), 0.0))

@@ -19,6 +19,7 @@ by a small page which moves on by itself.
 A cookie belongs to a host name and not to a port: another server on the same machine which the person visits could
 read it. Its name carries our port, so that two of our own do not collide; such a server already runs on the machine.
 """
+
 from __future__ import annotations
 
 import hashlib
@@ -29,7 +30,7 @@ from urllib.parse import parse_qs
 
 from explorer.web.routes import OPEN, body_limit, is_plain, route_of
 
-MAX_TARGET = 8192                      # bytes of path and query; the page's longest is under 1,000
+MAX_TARGET = 8192  # bytes of path and query; the page's longest is under 1,000
 ADVICE = "Open HCMI Explorer with the link printed in the terminal it was started from."
 STRANGER = "Only this app's own page may ask. " + ADVICE
 
@@ -75,7 +76,7 @@ def cookie_name(port: int) -> str:
 def hosts(port: int) -> tuple[str, ...]:
     """The Host values that name us: 127.0.0.1 and localhost; we do not listen on ::1."""
     names = (f"127.0.0.1:{port}", f"localhost:{port}")
-    return names + ("127.0.0.1", "localhost") if port == 80 else names      # browsers leave out :80
+    return names + ("127.0.0.1", "localhost") if port == 80 else names  # browsers leave out :80
 
 
 def _host(asked: Request, port: int) -> Verdict:
@@ -90,7 +91,7 @@ def _method(asked: Request) -> Verdict:
 
 def _origin(asked: Request) -> Verdict:
     found = asked.all(b"origin")
-    if not found and asked.method in ("GET", "HEAD"):              # browsers leave it out of plain reads
+    if not found and asked.method in ("GET", "HEAD"):  # browsers leave it out of plain reads
         return PASS
     return PASS if found == [f"http://{host}" for host in asked.all(b"host")] else Verdict(403, STRANGER)
 
@@ -135,7 +136,7 @@ def _secret(asked: Request, port: int, token: str) -> Verdict:
 
 def _cookies(asked: Request, name: str) -> list[str]:
     found = []
-    for part in ";".join(asked.all(b"cookie")).split(";"):         # one odd cookie of another app must not hide ours
+    for part in ";".join(asked.all(b"cookie")).split(";"):  # one odd cookie of another app must not hide ours
         try:
             found += [morsel.value for key, morsel in SimpleCookie(part.strip()).items() if key == name]
         except CookieError:
@@ -163,7 +164,13 @@ def judge(asked: Request, *, port: int, token: str, uploads: str = "") -> Verdic
     Returns:
         The first refusal, the welcome that sets the cookie, or PASS.
     """
-    checks = (_host(asked, port), _method(asked), _origin(asked), _site(asked, token),
-              _path(asked, uploads), _size(asked))
+    checks = (
+        _host(asked, port),
+        _method(asked),
+        _origin(asked),
+        _site(asked, token),
+        _path(asked, uploads),
+        _size(asked),
+    )
     refused = [verdict for verdict in checks if verdict is not PASS]
     return refused[0] if refused else _secret(asked, port, token)

@@ -1,4 +1,5 @@
 """Stands before the app: asks the judge, drops foreign hints, counts bytes, adds the headers of an offline page."""
+
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -7,20 +8,49 @@ from typing import Any
 from explorer.web.admission import Request, Verdict, judge
 from explorer.web.routes import FILE, body_limit
 
-FORWARDED = (b"forwarded", b"x-forwarded", b"x-real-ip", b"x-original", b"x-rewrite", b"x-host", b"x-gradio-server",
-             b"x-http-method", b"x-method-override", b"via", b"client-ip", b"true-client-ip", b"cf-connecting")
+FORWARDED = (
+    b"forwarded",
+    b"x-forwarded",
+    b"x-real-ip",
+    b"x-original",
+    b"x-rewrite",
+    b"x-host",
+    b"x-gradio-server",
+    b"x-http-method",
+    b"x-method-override",
+    b"via",
+    b"client-ip",
+    b"true-client-ip",
+    b"cf-connecting",
+)
 # Gradio's page carries inline scripts and gr.HTML makes functions from text, hence the two unsafe words; but nothing
 # can be fetched from, sent to or framed by another address, which keeps the page offline and a stray script mute.
-POLICY = "; ".join((
-    "default-src 'self'", "script-src 'self' 'unsafe-inline' 'unsafe-eval'", "style-src 'self' 'unsafe-inline'",
-    "img-src 'self' data: blob:", "media-src 'self' blob:", "font-src 'self' data:", "connect-src 'self' data: blob:",
-    "worker-src 'self' blob:", "frame-src 'none'", "object-src 'none'", "base-uri 'self'", "form-action 'self'",
-    "frame-ancestors 'none'"))
+POLICY = "; ".join(
+    (
+        "default-src 'self'",
+        "script-src 'self' 'unsafe-inline' 'unsafe-eval'",
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data: blob:",
+        "media-src 'self' blob:",
+        "font-src 'self' data:",
+        "connect-src 'self' data: blob:",
+        "worker-src 'self' blob:",
+        "frame-src 'none'",
+        "object-src 'none'",
+        "base-uri 'self'",
+        "form-action 'self'",
+        "frame-ancestors 'none'",
+    )
+)
 HEADERS = (
-    (b"content-security-policy", POLICY.encode()), (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"), (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-opener-policy", b"same-origin"), (b"cross-origin-resource-policy", b"same-origin"),
-    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"))
+    (b"content-security-policy", POLICY.encode()),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
+)
 SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'; frame-ancestors 'none'")
 
 
@@ -33,7 +63,7 @@ class Guard:
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
-        if scope["type"] != "http":                                # the page speaks only HTTP
+        if scope["type"] != "http":  # the page speaks only HTTP
             return await send({"type": "websocket.close", "code": 1008})
         asked = Request(scope["method"], scope["raw_path"], scope["query_string"], tuple(scope["headers"]))
         verdict = judge(asked, port=self.port, token=self.token, uploads=self.uploads)
@@ -52,7 +82,7 @@ class Guard:
 
         async def marked(message: dict[str, Any]) -> None:
             nonlocal started
-            if room < 0 and not started:                           # what the app says of a body cut short is not shown
+            if room < 0 and not started:  # what the app says of a body cut short is not shown
                 return
             if message["type"] == "http.response.start":
                 started = True
@@ -74,14 +104,22 @@ def _sandbox(raw_path: bytes) -> tuple[tuple[bytes, bytes], ...]:
 
 def _safe(headers: Iterable[tuple[bytes, bytes]], extra: tuple[tuple[bytes, bytes], ...]) -> list[tuple[bytes, bytes]]:
     ours = dict((*HEADERS, *extra))
-    rest = [(name, value) for name, value in headers
-            if name.lower() not in ours and not name.lower().startswith((b"access-control-", b"server"))]
+    rest = [
+        (name, value)
+        for name, value in headers
+        if name.lower() not in ours and not name.lower().startswith((b"access-control-", b"server"))
+    ]
     return rest + list(ours.items())
 
 
 async def _answer(verdict: Verdict, send: Any) -> None:
     page = f"<!doctype html><meta charset=utf-8><title>HCMI Explorer</title><p>{verdict.reason}</p>".encode()
-    headers = [(b"content-type", b"text/html; charset=utf-8"), (b"content-length", str(len(page)).encode()),
-               (b"connection", b"close"), *HEADERS, *verdict.headers]
+    headers = [
+        (b"content-type", b"text/html; charset=utf-8"),
+        (b"content-length", str(len(page)).encode()),
+        (b"connection", b"close"),
+        *HEADERS,
+        *verdict.headers,
+    ]
     await send({"type": "http.response.start", "status": verdict.status, "headers": headers})
     await send({"type": "http.response.body", "body": page})

@@ -1,4 +1,5 @@
 """The link that opens the page: how it is spelled, whether this app answers at it, and the browser that opens it."""
+
 from __future__ import annotations
 
 import http.client

@@ -1,4 +1,5 @@
 """Gives the player its bytes: /media by opaque id with ranges, /still by frame, and how far a playable copy is."""
+
 from __future__ import annotations
 
 import logging
@@ -13,8 +14,17 @@ from explorer.records import ExplorerError
 
 log = logging.getLogger(__name__)
 
-TYPES = {".mp4": "video/mp4", ".m4v": "video/mp4", ".mov": "video/mp4", ".3gp": "video/mp4", ".webm": "video/webm",
-         ".mkv": "video/x-matroska", ".ogv": "video/ogg", ".ogg": "video/ogg", ".gif": "image/gif"}
+TYPES = {
+    ".mp4": "video/mp4",
+    ".m4v": "video/mp4",
+    ".mov": "video/mp4",
+    ".3gp": "video/mp4",
+    ".webm": "video/webm",
+    ".mkv": "video/x-matroska",
+    ".ogv": "video/ogg",
+    ".ogg": "video/ogg",
+    ".gif": "image/gif",
+}
 # A player asks again for what it already has when the person jumps; the ETag tells it that the file is the same.
 KEEP = {"Cache-Control": "private, no-cache", "Content-Disposition": "inline"}
 KEEP_STILL = {"Cache-Control": "private, max-age=86400, immutable"}

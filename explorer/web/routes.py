@@ -1,25 +1,46 @@
 """Names every address the page uses, so that the guard can refuse all others, and how much each may send."""
+
 from __future__ import annotations
 
 import os
 import re
 from urllib.parse import unquote_to_bytes
 
-UPLOAD_LIMIT = 32 << 20                # bytes: a photo to search by, or a file of captions
-BODY_LIMIT = 2 << 20                   # bytes of any other request: an event carries its state's id, not the state
+UPLOAD_LIMIT = 32 << 20  # bytes: a photo to search by, or a file of captions
+BODY_LIMIT = 2 << 20  # bytes of any other request: an event carries its state's id, not the state
 FILE = "/gradio_api/file="
-OPEN = ("/health", "/manifest.json")   # asked without a cookie, by a second start and by the browser; nothing private
+OPEN = ("/health", "/manifest.json")  # asked without a cookie, by a second start and by the browser; nothing private
 
-READS = frozenset((
-    "/", *OPEN, "/config", "/theme.css", "/gradio_api/theme.css", "/favicon.ico", "/gradio_api/info",
-    "/gradio_api/queue/data", "/gradio_api/startup-events", "/gradio_api/upload_progress"))
+READS = frozenset(
+    (
+        "/",
+        *OPEN,
+        "/config",
+        "/theme.css",
+        "/gradio_api/theme.css",
+        "/favicon.ico",
+        "/gradio_api/info",
+        "/gradio_api/queue/data",
+        "/gradio_api/startup-events",
+        "/gradio_api/upload_progress",
+    )
+)
 READ_PATTERN = re.compile(
     r"/assets/[\w.-]{1,120}|/static/[\w./-]{1,200}|/gradio_api/heartbeat/\w{1,64}"
-    r"|/media/[\w-]{8,64}(/state)?|/still/[\w-]{8,64}/\d{1,9}", re.ASCII)
-WRITES = frozenset((
-    "/gradio_api/queue/join", "/gradio_api/upload", "/gradio_api/cancel", "/gradio_api/reset",
-    "/gradio_api/component_server", "/gradio_api/component_server/"))
-CODED_TWICE = re.compile(rb"%(?:25|00|2e|5c)", re.IGNORECASE)       # no page of ours writes % NUL . \ this way
+    r"|/media/[\w-]{8,64}(/state)?|/still/[\w-]{8,64}/\d{1,9}",
+    re.ASCII,
+)
+WRITES = frozenset(
+    (
+        "/gradio_api/queue/join",
+        "/gradio_api/upload",
+        "/gradio_api/cancel",
+        "/gradio_api/reset",
+        "/gradio_api/component_server",
+        "/gradio_api/component_server/",
+    )
+)
+CODED_TWICE = re.compile(rb"%(?:25|00|2e|5c)", re.IGNORECASE)  # no page of ours writes % NUL . \ this way
 BROKEN_PERCENT = re.compile(rb"%(?![0-9a-fA-F]{2})")
 
 
@@ -34,7 +55,7 @@ def is_plain(raw_path: bytes) -> bool:
         return False
     try:
         path = unquote_to_bytes(raw_path).decode("utf-8")
-    except UnicodeDecodeError:                                     # overlong forms of / and . among them
+    except UnicodeDecodeError:  # overlong forms of / and . among them
         return False
     steps = [step.split(";")[0] for step in path.split("/")]
     odd = any(ord(letter) < 32 or letter in "\\\x7f" for letter in path)
@@ -52,7 +73,7 @@ def route_of(method: str, raw_path: bytes, *, uploads: str = "") -> str | None:
     if method == "POST":
         return "write" if path in WRITES else None
     if path.startswith(FILE):
-        return "file" if _inside(path[len(FILE):], uploads) else None
+        return "file" if _inside(path[len(FILE) :], uploads) else None
     return "read" if path in READS or READ_PATTERN.fullmatch(path) else None
 
 

@@ -1,4 +1,5 @@
 """Serves the page on 127.0.0.1 alone: environment, port, routes, guard, link, browser. It opens before torch loads."""
+
 from __future__ import annotations
 
 import contextlib
@@ -27,9 +28,15 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 100
-ASSET_TYPES = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".png": "image/png",
-               ".woff2": "font/woff2", ".ico": "image/x-icon"}
-UPLOADS = "uploads"                    # folder of the data folder which Gradio keeps this page's uploads in
+ASSET_TYPES = {
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".woff2": "font/woff2",
+    ".ico": "image/x-icon",
+}
+UPLOADS = "uploads"  # folder of the data folder which Gradio keeps this page's uploads in
 OFF = ("", "0", "false", "no", "off")
 
 
@@ -43,15 +50,23 @@ def prepare_environment(data_dir: Path) -> None:
         ExplorerError: GRADIO_SHARE asks for a public address.
     """
     if os.environ.get("GRADIO_SHARE", "").strip().lower() not in OFF:
-        raise ExplorerError("GRADIO_SHARE is set, and this app never shares a library over the internet; "
-                            "unset GRADIO_SHARE and start again")
+        raise ExplorerError(
+            "GRADIO_SHARE is set, and this app never shares a library over the internet; "
+            "unset GRADIO_SHARE and start again"
+        )
     for name in [name for name in os.environ if name.startswith("GRADIO_")]:
         del os.environ[name]
     uploads = data_dir / UPLOADS
     uploads.mkdir(parents=True, exist_ok=True)
-    os.environ.update(GRADIO_ANALYTICS_ENABLED="False", GRADIO_SSR_MODE="False", GRADIO_RUN_HISTORY="False",
-                      GRADIO_MCP_SERVER="False", GRADIO_TEMP_DIR=str(uploads), HF_HUB_DISABLE_TELEMETRY="1",
-                      DO_NOT_TRACK="1")
+    os.environ.update(
+        GRADIO_ANALYTICS_ENABLED="False",
+        GRADIO_SSR_MODE="False",
+        GRADIO_RUN_HISTORY="False",
+        GRADIO_MCP_SERVER="False",
+        GRADIO_TEMP_DIR=str(uploads),
+        HF_HUB_DISABLE_TELEMETRY="1",
+        DO_NOT_TRACK="1",
+    )
 
 
 def asset_files() -> dict[str, Path]:
@@ -66,7 +81,7 @@ def _add_assets(app: FastAPI) -> None:
     from fastapi.responses import FileResponse
 
     def giver(path: Path) -> Callable[[], FileResponse]:
-        headers = {"Cache-Control": "private, no-cache"}           # asked for each time, sent when changed
+        headers = {"Cache-Control": "private, no-cache"}  # asked for each time, sent when changed
         return lambda: FileResponse(path, media_type=ASSET_TYPES[path.suffix], headers=headers)
 
     for name, path in asset_files().items():
@@ -92,14 +107,28 @@ def _assemble(explorer: Any, port: int, blocks: gradio.Blocks | None) -> FastAPI
     _add_assets(app)
     app.include_router(router(explorer))
     shown, options = _page(explorer) if blocks is None else (blocks, {})
-    gradio.mount_gradio_app(app, shown, path="/", server_name=HOST, server_port=port, footer_links=[],
-                            allowed_paths=[], run_history=False, ssr_mode=False, mcp_server=False, pwa=False,
-                            enable_monitoring=False, max_file_size="32mb", **options)
+    gradio.mount_gradio_app(
+        app,
+        shown,
+        path="/",
+        server_name=HOST,
+        server_port=port,
+        footer_links=[],
+        allowed_paths=[],
+        run_history=False,
+        ssr_mode=False,
+        mcp_server=False,
+        pwa=False,
+        enable_monitoring=False,
+        max_file_size="32mb",
+        **options,
+    )
     return app
 
 
-def create_app(explorer: Any, *, port: int, token: str, uploads: str = "",
-               blocks: gradio.Blocks | None = None) -> FastAPI:
+def create_app(
+    explorer: Any, *, port: int, token: str, uploads: str = "", blocks: gradio.Blocks | None = None
+) -> FastAPI:
     """The whole web side behind its guard.
 
     Args:
@@ -122,7 +151,7 @@ def bind(first: int) -> socket.socket:
     """
     for port in range(first, min(first + PORTS_TRIED, 65536)) if first else [0]:
         found = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if os.name == "posix":                                     # on Windows this would let two servers share a port
+        if os.name == "posix":  # on Windows this would let two servers share a port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             found.bind((HOST, port))
@@ -138,11 +167,22 @@ def settings_of(app: Any) -> uvicorn.Config:
     """How uvicorn serves: plain HTTP/1.1, no WebSocket, no word of a proxy believed; open streams get 2 s to end."""
     import uvicorn
 
-    return uvicorn.Config(app, http="h11", ws="none", log_level="error", access_log=False, proxy_headers=False,
-                          server_header=False, timeout_graceful_shutdown=2, limit_concurrency=200)
+    return uvicorn.Config(
+        app,
+        http="h11",
+        ws="none",
+        log_level="error",
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=2,
+        limit_concurrency=200,
+    )
 
 
-def run(explorer: Any, listening: socket.socket, *, token: str, uploads: str, ready: Callable[[], None] = lambda: None) -> None:
+def run(
+    explorer: Any, listening: socket.socket, *, token: str, uploads: str, ready: Callable[[], None] = lambda: None
+) -> None:
     """Serve until Ctrl-C: a waiting page at once, the real one as soon as it is made; `ready` is called then.
 
     Raises:
@@ -163,14 +203,21 @@ def run(explorer: Any, listening: socket.socket, *, token: str, uploads: str, re
 
     opening = Opening(made, failed=failed)
     server = uvicorn.Server(settings_of(Guard(opening, port=port, token=token, uploads=uploads)))
-    with contextlib.suppress(KeyboardInterrupt):                   # uvicorn raises it again once all is closed
+    with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once all is closed
         server.run(sockets=[listening])
     if problems:
         raise problems[0]
 
 
-def serve(explorer: Any, settings: Settings, *, open_browser: bool = True, say: Callable[[str], None] = print,
-          started: Callable[[int, str], None] = lambda port, url: None, ready: Callable[[], None] = lambda: None) -> None:
+def serve(
+    explorer: Any,
+    settings: Settings,
+    *,
+    open_browser: bool = True,
+    say: Callable[[str], None] = print,
+    started: Callable[[int, str], None] = lambda port, url: None,
+    ready: Callable[[], None] = lambda: None,
+) -> None:
     """Open the page and serve it until Ctrl-C.
 
     Args:

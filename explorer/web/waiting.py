@@ -1,4 +1,5 @@
 """Answers from the first second, while Gradio is still being imported: a page that says so and looks again."""
+
 from __future__ import annotations
 
 import asyncio
@@ -35,11 +36,11 @@ class Opening:
             await _wait(scope, send)
 
     async def _live(self, receive: Any, send: Any) -> None:
-        await receive()                                            # lifespan.startup
+        await receive()  # lifespan.startup
         async with contextlib.AsyncExitStack() as stack:
             work = asyncio.create_task(self._open(stack))
             await send({"type": "lifespan.startup.complete"})
-            await receive()                                        # lifespan.shutdown
+            await receive()  # lifespan.shutdown
             work.cancel()
         await send({"type": "lifespan.shutdown.complete"})
 
@@ -47,7 +48,7 @@ class Opening:
         try:
             app = await asyncio.to_thread(self.make)
             await stack.enter_async_context(app.router.lifespan_context(app))
-        except Exception as error:                                 # whatever it is, the person must not wait for ever
+        except Exception as error:  # whatever it is, the person must not wait for ever
             log.debug("cannot open the page", exc_info=True)
             return self.failed(error)
         self.app = app
@@ -58,7 +59,11 @@ async def _wait(scope: dict[str, Any], send: Any) -> None:
     health = scope["path"] == "/health"
     status = 200 if health or scope["path"] == "/" else 503
     body = b'{"app":"hcmi-explorer"}' if health else PAGE
-    headers = [(b"content-type", b"application/json" if health else b"text/html; charset=utf-8"),
-               (b"retry-after", b"1"), (b"content-length", str(len(body)).encode()), (b"cache-control", b"no-store")]
+    headers = [
+        (b"content-type", b"application/json" if health else b"text/html; charset=utf-8"),
+        (b"retry-after", b"1"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+    ]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

@@ -1,4 +1,5 @@
 """The short form of each reliability goal: the same functions as the scripts, with small counts."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -11,7 +12,22 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults import __main__ as faults
-from benchmarks.faults import bitrot, cancel, common, drive, hung, memory, migrate, names, races, rescue, syscalls, tabs, told, unsafe
+from benchmarks.faults import (
+    bitrot,
+    cancel,
+    common,
+    drive,
+    hung,
+    memory,
+    migrate,
+    names,
+    races,
+    rescue,
+    syscalls,
+    tabs,
+    told,
+    unsafe,
+)
 from explorer.store.store import Store
 from explorer.store.vectors import VectorCache
 
@@ -20,7 +36,9 @@ LINUX = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="looks i
 
 
 def test_r4_frames_before_a_cut_are_kept(tmp_path: Path) -> None:
-    kept, whole, short = rescue.run(tmp_path, kinds=(("libx264", ".mkv"), ("mpeg4", ".avi"), ("mpeg2video", ".ts")), cuts=(0.6,))
+    kept, whole, short = rescue.run(
+        tmp_path, kinds=(("libx264", ".mkv"), ("mpeg4", ".avi"), ("mpeg2video", ".ts")), cuts=(0.6,)
+    )
     assert whole > 150 and kept >= 0.95 * whole and not short
 
 
@@ -31,7 +49,12 @@ def test_r7_a_failing_system_call_harms_nothing_and_is_told(tmp_path: Path) -> N
 
 
 def test_r8_a_full_disk_pauses_the_work() -> None:
-    done = subprocess.run([sys.executable, "-m", "benchmarks.faults.disk_full", "--videos", "4"], cwd=common.PROJECT, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.faults.disk_full", "--videos", "4"],
+        cwd=common.PROJECT,
+        capture_output=True,
+        text=True,
+    )
     if done.returncode == common.SKIPPED:
         pytest.skip(done.stdout.splitlines()[-1])
     assert done.returncode == 0, done.stdout + done.stderr
@@ -78,6 +101,7 @@ def test_r16_many_files_leave_no_handle_and_no_child(tmp_path: Path) -> None:
 
 def test_r17_a_synthetic_library_is_searched(tmp_path: Path) -> None:
     from benchmarks.index_size import fill
+
     with Store(tmp_path / "index.db") as store:
         fill(store, files=50, windows=4)
         cache = VectorCache(store, tmp_path / "vectors.faiss", encoder="synthetic")
@@ -128,8 +152,14 @@ def test_every_goal_of_the_table_has_its_script() -> None:
     assert len({goal.name for goal in faults.GOALS}) == len(faults.GOALS) == 24
 
 
-def test_the_table_tells_a_goal_that_falls_short(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr(faults, "GOALS", (faults.Goal("R98", "holds", "platform"), faults.Goal("R99", "fails", "json.tool nowhere.json")))
+def test_the_table_tells_a_goal_that_falls_short(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(
+        faults,
+        "GOALS",
+        (faults.Goal("R98", "holds", "platform"), faults.Goal("R99", "fails", "json.tool nowhere.json")),
+    )
     monkeypatch.setattr(sys, "argv", ["faults"])
     assert faults.main() == 1
     shown = capsys.readouterr().out.splitlines()

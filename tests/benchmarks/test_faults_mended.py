@@ -1,4 +1,5 @@
 """Faults that the goals found, each with the test that failed before it was mended."""
+
 from __future__ import annotations
 
 import json
@@ -30,13 +31,19 @@ def full(_: int) -> None:
     raise OSError(28, "No space left on device")
 
 
-@pytest.mark.skipif(not hasattr(os, "sched_setaffinity") or not os.path.exists("/proc/self/schedstat"), reason="needs Linux's scheduler figures")
+@pytest.mark.skipif(
+    not hasattr(os, "sched_setaffinity") or not os.path.exists("/proc/self/schedstat"),
+    reason="needs Linux's scheduler figures",
+)
 def test_time_in_line_for_a_processor_is_not_the_childs() -> None:
     """A decoder on a busy processor was killed as hung: by the clock it takes long, though it hardly runs."""
     cpu = min(os.sched_getaffinity(0))
     spin = "import os\nos.sched_setaffinity(0, [CPU])\nos.nice(NICE)\nwhile True: pass".replace("CPU", str(cpu))
     busy = [subprocess.Popen([sys.executable, "-c", spin.replace("NICE", "0")]) for _ in range(2)]
-    starved, asleep = subprocess.Popen([sys.executable, "-c", spin.replace("NICE", "19")]), subprocess.Popen(["sleep", "60"])
+    starved, asleep = (
+        subprocess.Popen([sys.executable, "-c", spin.replace("NICE", "19")]),
+        subprocess.Popen(["sleep", "60"]),
+    )
     try:
         time.sleep(1.0)
         waiting, hung = Clock(starved.pid), Clock(asleep.pid)
@@ -49,7 +56,9 @@ def test_time_in_line_for_a_processor_is_not_the_childs() -> None:
             process.wait()
 
 
-def test_a_search_is_answered_though_the_history_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_search_is_answered_though_the_history_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with common.open_app(tmp_path) as app:
         monkeypatch.setattr(os, "fsync", full)
         assert app.search("red").hits == () and app.history() == ["red"]
@@ -72,6 +81,7 @@ def test_half_a_search_cache_is_never_kept(tmp_path: Path) -> None:
     import resource
 
     from benchmarks.index_size import fill
+
     with Store(tmp_path / "index.db") as store:
         fill(store, files=4, windows=2)
         cache = VectorCache(store, tmp_path / "vectors.faiss", encoder="synthetic")
@@ -108,7 +118,10 @@ def test_vouched_bytes_that_are_no_tensors_are_told_in_a_sentence(tmp_path: Path
 
 def test_a_tower_file_is_looked_at_before_a_model_is_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import open_clip
-    monkeypatch.setattr(open_clip, "create_model", lambda *_, **__: pytest.fail("a model was built for a file that is none"))
+
+    monkeypatch.setattr(
+        open_clip, "create_model", lambda *_, **__: pytest.fail("a model was built for a file that is none")
+    )
     (tmp_path / "w.safetensors").write_bytes(b"PK\x03\x04" + bytes(400))
     with pytest.raises(ExplorerError, match="is not a safetensors file"):
         clip.load(f"ViT-B-32@{tmp_path / 'w.safetensors'}", device="cpu", folder=tmp_path)

@@ -1,4 +1,5 @@
 """The benchmark that trains HGR: what it asks, what it learns from, and that its choice keeps what it says."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -14,13 +15,19 @@ from explorer.training.binary_selection import Choice
 from explorer.training.evaluate import level_scores, measure, rsum
 from tests.support.synthetic import DIM, pairs
 
-ASKED = [Choice(video, kind, f"true {video} {number}", f"{kind} {video} {number}")
-         for video in range(4) for number in range(3) for kind in ("cut", "roles", "scene")]
+ASKED = [
+    Choice(video, kind, f"true {video} {number}", f"{kind} {video} {number}")
+    for video in range(4)
+    for number in range(3)
+    for kind in ("cut", "roles", "scene")
+]
 
 
 def test_a_photo_gives_one_swap_and_one_other_question() -> None:
     found = one_a_photo(ASKED)
-    assert [(one.video, one.kind == "roles") for one in found] == [(video, roles) for video in range(4) for roles in (True, False)]
+    assert [(one.video, one.kind == "roles") for one in found] == [
+        (video, roles) for video in range(4) for roles in (True, False)
+    ]
     assert found == one_a_photo(ASKED) != one_a_photo(ASKED, seed=1)
 
 
@@ -49,7 +56,9 @@ def test_the_choice_scores_what_it_says() -> None:
             weight.add_(torch.randn_like(weight))
     data = pairs(6, 2, noise=0.9)
     rows = np.arange(len(data))
-    asked = AlteredPairs([data.frames[i] for i in data.owners], data.texts, data.take(rows[::-1]).texts, ["roles", "cut"] * 6)
+    asked = AlteredPairs(
+        [data.frames[i] for i in data.owners], data.texts, data.take(rows[::-1]).texts, ["roles", "cut"] * 6
+    )
     one = choose(start, end, data, asked)
     assert rsum(measure(level_scores(one.model, data), data)) == pytest.approx(one.score, abs=1e-6)
     assert accuracies(margins(one.model, asked), asked.kinds, one.model.config.level_weights) == one.accuracy

@@ -1,5 +1,6 @@
 """The benchmark that trains the hierarchy further: its composed videos own their captions, the coarse level is held, the choice keeps
 what it says."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -75,7 +76,11 @@ def ranked(model: HCMI, data: PairData) -> dict[tuple[float, ...], tuple[float, 
     for mix in weightings():
         metrics = measure(level_scores(model, data, weights=mix), data)
         pairs_of = [(m["total"], m["mean_pool"]) for m in metrics.values()]
-        short = sum(min(0.0, getattr(total, name) - getattr(pool, name)) for total, pool in pairs_of for name in ("r1", "r5", "r10"))
+        short = sum(
+            min(0.0, getattr(total, name) - getattr(pool, name))
+            for total, pool in pairs_of
+            for name in ("r1", "r5", "r10")
+        )
         found[mix.normalised()] = round(short, 6), round(rsum(metrics), 6)
     return found
 
@@ -93,7 +98,7 @@ def test_stills_decide_and_slide_shows_tell_equals_apart(moved: HCMI) -> None:
     found = ranked(moved, shows)
     assert found[choose_weights(moved, [shows])[1].normalised()] == pytest.approx(max(found.values()), abs=1e-4)
     assert len({score for _, score in found.values()}) > 1
-    easy = pairs(1, 1)                                       # one video: every mix finds it
+    easy = pairs(1, 1)  # one video: every mix finds it
     by_sum = {mix: score for mix, (_, score) in found.items()}
     assert by_sum[choose_weights(moved, [easy, shows])[1].normalised()] == pytest.approx(max(by_sum.values()), abs=1e-4)
 
@@ -101,4 +106,5 @@ def test_stills_decide_and_slide_shows_tell_equals_apart(moved: HCMI) -> None:
 def test_a_gain_within_the_spread_is_none() -> None:
     def found(total: float) -> dict:
         return {d: {"total": {"R@1": total}, "mean_pool": {"R@1": 50.0}} for d in ("text_to_video", "video_to_text")}
+
     assert beats([found(52.0), found(53.0)]) and not beats([found(50.1), found(51.0), found(49.0)])

@@ -1,4 +1,5 @@
 """The command line as scripts use it: exit codes, JSON of the promised form, one sentence for what is wrong."""
+
 from __future__ import annotations
 
 import json
@@ -50,7 +51,9 @@ def test_weights_move_the_total_alone(library: tuple[Path, str]) -> None:
 
 def test_evaluate_gives_the_promised_object(library: tuple[Path, str], tmp_path: Path) -> None:
     captions = tmp_path / "captions.jsonl"
-    captions.write_text("".join(json.dumps({"file": name, "captions": [words]}) + "\n" for name, words in CLIPS.items()))
+    captions.write_text(
+        "".join(json.dumps({"file": name, "captions": [words]}) + "\n" for name, words in CLIPS.items())
+    )
     done = run("evaluate", "--captions", str(captions), "--videos", str(library[0]), "--data-dir", library[1], "--json")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
@@ -61,16 +64,21 @@ def test_evaluate_gives_the_promised_object(library: tuple[Path, str], tmp_path:
     assert found["text_to_video"]["mean_pool"]["R@1"] == 100.0
 
 
-@pytest.mark.parametrize(("arguments", "words"), [
-    (("search", "", "--data-dir", "DATA"), "empty"),
-    (("search", '"open quote', "--data-dir", "DATA"), "quote"),
-    (("search", "dog", "--data-dir", "NOWHERE"), "index"),
-    (("index", "/no/such/folder", "--data-dir", "DATA"), "no folder"),
-    (("search", "dog", "--data-dir", "DATA", "--checkpoint", "no-such"), "no checkpoint"),
-    (("evaluate", "--captions", "/no/captions.jsonl", "--videos", "/", "--data-dir", "DATA"), "captions.jsonl"),
-    (("train", "--captions", "/no/captions.jsonl", "--videos", "/", "--data-dir", "DATA"), "captions.jsonl"),
-])
-def test_wrong_input_is_one_sentence(library: tuple[Path, str], tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("search", "", "--data-dir", "DATA"), "empty"),
+        (("search", '"open quote', "--data-dir", "DATA"), "quote"),
+        (("search", "dog", "--data-dir", "NOWHERE"), "index"),
+        (("index", "/no/such/folder", "--data-dir", "DATA"), "no folder"),
+        (("search", "dog", "--data-dir", "DATA", "--checkpoint", "no-such"), "no checkpoint"),
+        (("evaluate", "--captions", "/no/captions.jsonl", "--videos", "/", "--data-dir", "DATA"), "captions.jsonl"),
+        (("train", "--captions", "/no/captions.jsonl", "--videos", "/", "--data-dir", "DATA"), "captions.jsonl"),
+    ],
+)
+def test_wrong_input_is_one_sentence(
+    library: tuple[Path, str], tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
     places = {"DATA": library[1], "NOWHERE": str(tmp_path / "nothing")}
     done = run(*(places.get(one, one) for one in arguments))
     assert done.returncode == 1 and "Traceback" not in done.stderr
@@ -78,7 +86,12 @@ def test_wrong_input_is_one_sentence(library: tuple[Path, str], tmp_path: Path, 
 
 
 def test_wrong_arguments_exit_with_two(library: tuple[Path, str]) -> None:
-    for arguments in (("search",), ("frobnicate",), ("search", "dog", "-k", "0"), ("search", "dog", "--weights", "video=-1")):
+    for arguments in (
+        ("search",),
+        ("frobnicate",),
+        ("search", "dog", "-k", "0"),
+        ("search", "dog", "--weights", "video=-1"),
+    ):
         assert run(*arguments).returncode == 2
 
 

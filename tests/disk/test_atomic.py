@@ -1,4 +1,5 @@
 """Small files are written whole or not at all, and what a kill leaves behind is taken away later."""
+
 from __future__ import annotations
 
 import os
@@ -37,7 +38,11 @@ def test_a_secret_is_for_its_user_alone(tmp_path: Path) -> None:
 
 
 def test_what_a_kill_left_is_taken_away_when_it_is_old(tmp_path: Path) -> None:
-    for name, age in ((".a[1].json.0123.tmp", 2 * atomic.STALE), (".a[1].json.4567.tmp", 1), (".b.json.0123.tmp", 2 * atomic.STALE)):
+    for name, age in (
+        (".a[1].json.0123.tmp", 2 * atomic.STALE),
+        (".a[1].json.4567.tmp", 1),
+        (".b.json.0123.tmp", 2 * atomic.STALE),
+    ):
         (tmp_path / name).write_bytes(b"half")
         os.utime(tmp_path / name, (time.time() - age,) * 2)
     atomic.write_bytes(tmp_path / "a[1].json", b"whole")
@@ -45,11 +50,14 @@ def test_what_a_kill_left_is_taken_away_when_it_is_old(tmp_path: Path) -> None:
 
 
 def test_changed_settings_are_told_once(tmp_path: Path) -> None:
-    assert changed_settings(tmp_path) == "" and names(tmp_path) == []          # no settings, nothing to remember
+    assert changed_settings(tmp_path) == "" and names(tmp_path) == []  # no settings, nothing to remember
     (tmp_path / SETTINGS).write_text('{"port": 7860}')
-    assert changed_settings(tmp_path) == "" == changed_settings(tmp_path)      # seen for the first time
+    assert changed_settings(tmp_path) == "" == changed_settings(tmp_path)  # seen for the first time
     (tmp_path / SETTINGS).write_text('{"port": 7868}')
-    assert "settings.json was changed since the last start" in changed_settings(tmp_path) and changed_settings(tmp_path) == ""
+    assert (
+        "settings.json was changed since the last start" in changed_settings(tmp_path)
+        and changed_settings(tmp_path) == ""
+    )
     (tmp_path / SETTINGS).unlink()
     assert "was removed since the last start" in changed_settings(tmp_path) and changed_settings(tmp_path) == ""
     assert names(tmp_path) == [SEEN]

@@ -1,4 +1,5 @@
 """One writer per data folder, over races of real processes, and a lock that dies with its holder."""
+
 from __future__ import annotations
 
 import os
@@ -34,8 +35,17 @@ for line in sys.stdin:                     # one line a race: all begin at the s
 
 
 def test_one_writer_ever_over_fifty_races(tmp_path: Path) -> None:
-    players = [subprocess.Popen([sys.executable, "-c", RACE, str(tmp_path)], cwd=PROJECT, stdin=subprocess.PIPE,
-                                stdout=subprocess.PIPE, text=True, bufsize=1) for _ in range(4)]
+    players = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACE, str(tmp_path)],
+            cwd=PROJECT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            bufsize=1,
+        )
+        for _ in range(4)
+    ]
     try:
         assert all(p.stdout.readline() == "READY\n" for p in players)
         for _ in range(50):
@@ -64,7 +74,9 @@ def test_a_second_start_learns_where_the_first_is(tmp_path: Path) -> None:
 
 def test_the_lock_dies_with_its_holder(tmp_path: Path) -> None:
     code = "import sys, time; from explorer.disk.lock import DataLock; lock = DataLock(sys.argv[1]); print('HELD', flush=True); time.sleep(60)"
-    holder = subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
     assert holder.stdout.readline() == "HELD\n"
     with pytest.raises(AlreadyRunning):
         DataLock(tmp_path)

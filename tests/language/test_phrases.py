@@ -1,4 +1,5 @@
 """Words and phrases: what a person reads as chips, spans that point into the text, and no text that breaks it."""
+
 from __future__ import annotations
 
 import threading
@@ -31,10 +32,27 @@ WORDS = {
     "a dog is on the bed": ["dog", "bed"],
     "two dogs run quickly": ["two", "dogs", "run", "quickly"],
     "someone with an umbrella": ["someone", "umbrella"],
-    "it is": ["it", "is"],                      # nothing but function words: all of them stay
+    "it is": ["it", "is"],  # nothing but function words: all of them stay
 }
-ODD = ["!!!", "🐶", "a" * 100_000, "dog " * 10_000, "<b>dog</b>", "'; DROP TABLE videos;--", "1e308", "走る犬",
-       "собака бежит", "\ud800 dog", "\u202edog", "NaN", "to be or not to be", "a\u0301 cafe\u0301", "dog\x00cat", "the of and", "'s"]
+ODD = [
+    "!!!",
+    "🐶",
+    "a" * 100_000,
+    "dog " * 10_000,
+    "<b>dog</b>",
+    "'; DROP TABLE videos;--",
+    "1e308",
+    "走る犬",
+    "собака бежит",
+    "\ud800 dog",
+    "\u202edog",
+    "NaN",
+    "to be or not to be",
+    "a\u0301 cafe\u0301",
+    "dog\x00cat",
+    "the of and",
+    "'s",
+]
 
 
 @pytest.mark.parametrize("text", CHIPS)
@@ -49,7 +67,10 @@ def test_words_bear_content(text: str) -> None:
 
 def check(text: str, found: tuple[Phrase, ...], most: int) -> None:
     assert 1 <= len(found) <= most
-    assert all(text[phrase.start:phrase.end] == phrase.text and phrase.text.strip() and phrase.weight == 1 for phrase in found)
+    assert all(
+        text[phrase.start : phrase.end] == phrase.text and phrase.text.strip() and phrase.weight == 1
+        for phrase in found
+    )
     assert all(left.end <= right.start for left, right in zip(found, found[1:]))
 
 
@@ -64,18 +85,31 @@ def test_blank_text_has_none(text: str) -> None:
     assert words(text) == () and phrases(text) == ()
 
 
-@pytest.mark.parametrize(("text", "wanted"), [
-    ("a dog runs . it is black .", ["a dog runs . ", "it is black ."]),
-    ("A St. Bernard sleeps in the U.S. Then a man waves! ...", ["A St. Bernard sleeps in the U.S. Then a man waves! ..."]),
-    ("A St. Bernard sleeps. Then a man waves! ...", ["A St. Bernard sleeps. ", "Then a man waves! ..."]),
-    ("a man; a dog?! A cat", ["a man; ", "a dog?! ", "A cat"]), ("dog\n\ncat", ["dog\n\n", "cat"]), (" . a dog", [" . a dog"]),
-    ("a dog. !!", ["a dog. !!"]), ("...", ["..."]), ("", [""])])
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("a dog runs . it is black .", ["a dog runs . ", "it is black ."]),
+        (
+            "A St. Bernard sleeps in the U.S. Then a man waves! ...",
+            ["A St. Bernard sleeps in the U.S. Then a man waves! ..."],
+        ),
+        ("A St. Bernard sleeps. Then a man waves! ...", ["A St. Bernard sleeps. ", "Then a man waves! ..."]),
+        ("a man; a dog?! A cat", ["a man; ", "a dog?! ", "A cat"]),
+        ("dog\n\ncat", ["dog\n\n", "cat"]),
+        (" . a dog", [" . a dog"]),
+        ("a dog. !!", ["a dog. !!"]),
+        ("...", ["..."]),
+        ("", [""]),
+    ],
+)
 def test_sentences_end_where_their_ends_are_written(text: str, wanted: list[str]) -> None:
     assert [text[a:b] for a, b in parse([text])[0].sentences or ((0, len(text)),)] == wanted
 
 
 def test_long_text_keeps_the_most_telling_phrases_in_order() -> None:
-    text = "a man , a dog , a cat , a bird , a big red car , a small wooden boat , a cup , an old stone bridge and a fish"
+    text = (
+        "a man , a dog , a cat , a bird , a big red car , a small wooden boat , a cup , an old stone bridge and a fish"
+    )
     found = [phrase.text for phrase in phrases(text)]
     assert len(found) == MAX_PHRASES and found[0] == "man"
     assert {"big red car", "small wooden boat", "old stone bridge"} <= set(found)

@@ -1,4 +1,5 @@
 """Decoding in a real child: right frames at right times, turned and scaled rightly, damaged files rescued, children killed."""
+
 from __future__ import annotations
 
 import os
@@ -42,8 +43,11 @@ def long_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def whole(clip: Clip) -> Frames:
     runs = list(clip)
-    return Frames(np.concatenate([run.times for run in runs]), np.concatenate([run.pixels for run in runs]),
-                  tuple(still for run in runs for still in run.stills))
+    return Frames(
+        np.concatenate([run.times for run in runs]),
+        np.concatenate([run.pixels for run in runs]),
+        tuple(still for run in runs for still in run.stills),
+    )
 
 
 @pytest.mark.parametrize("decoder", ["pyav", "decord"])
@@ -73,8 +77,7 @@ def test_frames_that_coincide_are_given_once(worker: DecodeWorker, tmp_path: Pat
 
 def test_variable_rate_gives_the_frame_on_display(worker: DecodeWorker, tmp_path: Path) -> None:
     times = [0.0, 0.1, 0.2, 4.0, 4.05, 9.0]
-    path = encode(tmp_path / "a.mkv", (draw(n, 320, 64) for n in range(6)),
-                  replace(SMALL, suffix=".mkv"), times=times)
+    path = encode(tmp_path / "a.mkv", (draw(n, 320, 64) for n in range(6)), replace(SMALL, suffix=".mkv"), times=times)
     frames = worker.frames_at(str(path), [3.9, 0.15, 4.02, 8.0], size=SIZE)
     assert [read_stripes(picture) for picture in frames.pixels] == [1, 2, 3, 4]
     assert frames.times.tolist() == pytest.approx([0.1, 0.2, 4.0, 4.05], abs=0.002)
@@ -93,7 +96,7 @@ def test_rotation_is_applied(worker: DecodeWorker, tmp_path: Path, degrees: int)
     path = encode(tmp_path / "a.mp4", (quarters(160, 96) for _ in range(10)), recipe)
     clip = worker.open(str(path), sampling=SamplingConfig(frames=1, hop=1), size=FrameSize(80, 80))
     picture = whole(clip).pixels[0].astype(int)
-    corners = [picture[20, 20], picture[20, 60], picture[60, 60], picture[60, 20]]     # clockwise from top left
+    corners = [picture[20, 20], picture[20, 60], picture[60, 60], picture[60, 20]]  # clockwise from top left
     red = min(range(4), key=lambda n: np.abs(corners[n] - COLOURS["red"]).sum())
     assert clip.info.rotation == degrees
     assert (clip.info.width, clip.info.height) == ((96, 160) if degrees % 180 else (160, 96))
@@ -101,7 +104,11 @@ def test_rotation_is_applied(worker: DecodeWorker, tmp_path: Path, degrees: int)
 
 
 def test_non_square_pixels_widen_the_picture(worker: DecodeWorker, tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mp4", (quarters(160, 96) for _ in range(5)), Recipe(width=160, height=96, frames=5, pixel_shape=Fraction(2)))
+    path = encode(
+        tmp_path / "a.mp4",
+        (quarters(160, 96) for _ in range(5)),
+        Recipe(width=160, height=96, frames=5, pixel_shape=Fraction(2)),
+    )
     info = worker.probe(str(path))
     assert (info.width, info.height) == (320, 96)
 
@@ -113,19 +120,30 @@ def test_crop_keeps_the_shape_and_the_centre(worker: DecodeWorker, tmp_path: Pat
     cropped = worker.frames_at(path, [0.0], size=FrameSize(48, 48, "crop")).pixels[0].astype(int)
     squashed = worker.frames_at(path, [0.0], size=FrameSize(48, 48)).pixels[0].astype(int)
     assert np.abs(cropped[:, 4:-4] - COLOURS["green"]).mean() < 12
-    assert [np.abs(squashed[:, 8 + 16 * n] - COLOURS[c]).mean() < 12 for n, c in enumerate(("red", "green", "blue"))] == [True] * 3
+    assert [
+        np.abs(squashed[:, 8 + 16 * n] - COLOURS[c]).mean() < 12 for n, c in enumerate(("red", "green", "blue"))
+    ] == [True] * 3
 
 
-@pytest.mark.parametrize("codec,pixels", [("libx264", "yuv444p"), ("libx265", "yuv420p10le"), ("libx264", "yuv420p10le"), ("prores_ks", "yuva444p10le")])
+@pytest.mark.parametrize(
+    "codec,pixels",
+    [("libx264", "yuv444p"), ("libx265", "yuv420p10le"), ("libx264", "yuv420p10le"), ("prores_ks", "yuva444p10le")],
+)
 def test_deep_and_transparent_pixels(worker: DecodeWorker, tmp_path: Path, codec: str, pixels: str) -> None:
-    path = coloured(tmp_path / "a.mov", [("blue", 0.4)], Recipe(codec=codec, suffix=".mov", pixel_format=pixels, width=160, height=96))
+    path = coloured(
+        tmp_path / "a.mov",
+        [("blue", 0.4)],
+        Recipe(codec=codec, suffix=".mov", pixel_format=pixels, width=160, height=96),
+    )
     picture = whole(worker.open(str(path), sampling=SamplingConfig(), size=FrameSize(32, 32))).pixels[0].astype(int)
     assert np.abs(picture - COLOURS["blue"]).mean() < 12
 
 
 @pytest.mark.parametrize("suffix", [".mkv", ".ts", ".avi", ".webm", ".flv", ".mp4"])
 @pytest.mark.parametrize("share", [0.5, 0.8])
-def test_a_truncated_file_keeps_what_lies_before_the_cut(worker: DecodeWorker, tmp_path: Path, suffix: str, share: float) -> None:
+def test_a_truncated_file_keeps_what_lies_before_the_cut(
+    worker: DecodeWorker, tmp_path: Path, suffix: str, share: float
+) -> None:
     """Every frame is asked for; of those whose packets lie before the cut at least 95 % must come, and be right."""
     recipe = Recipe(codec="libvpx-vp9" if suffix == ".webm" else "libx264", suffix=suffix, frames=200, height=64)
     path = numbered(tmp_path / f"a{suffix}", recipe)
@@ -133,16 +151,17 @@ def test_a_truncated_file_keeps_what_lies_before_the_cut(worker: DecodeWorker, t
         path = faststart(path)
     content = path.read_bytes()
     before = packets_before(path, int(len(content) * share))
-    path.write_bytes(content[:int(len(content) * share)])
+    path.write_bytes(content[: int(len(content) * share)])
     clip = worker.open(str(path), sampling=SamplingConfig(fps=25, frames=200, hop=100), size=SIZE)
     numbers = [read_stripes(picture) for picture in whole(clip).pixels]
     good = [number for place, number in enumerate(sorted(set(numbers))) if abs(number - place) <= 2 + 0.02 * place]
     assert before > 60 and len(good) >= 0.95 * before
-    assert clip.damaged or suffix == ".ts"                   # a transport stream never says how long it should be
+    assert clip.damaged or suffix == ".ts"  # a transport stream never says how long it should be
 
 
 def faststart(path: Path) -> Path:
     import av
+
     moved = path.with_name("moved.mp4")
     with av.open(str(path)) as source, av.open(str(moved), "w", options={"movflags": "faststart"}) as out:
         stream = out.add_stream_from_template(source.streams.video[0])
@@ -156,15 +175,18 @@ def faststart(path: Path) -> Path:
 def packets_before(path: Path, offset: int) -> int:
     """Packets of the picture that end before a byte of the file."""
     import av
+
     with av.open(str(path)) as file:
-        return sum(1 for p in file.demux(video=0) if p.size and p.pos is not None and p.pos + p.size * 1.05 + 8 < offset)
+        return sum(
+            1 for p in file.demux(video=0) if p.size and p.pos is not None and p.pos + p.size * 1.05 + 8 < offset
+        )
 
 
 def test_flipped_bytes_are_counted_and_the_rest_is_kept(worker: DecodeWorker, tmp_path: Path) -> None:
     path = numbered(tmp_path / "a.mp4", replace(SMALL, frames=100, gop=10))
     content = bytearray(path.read_bytes())
     middle = content.index(b"mdat") + 4000
-    content[middle:middle + 400] = bytes(b ^ 0xFF for b in content[middle:middle + 400])
+    content[middle : middle + 400] = bytes(b ^ 0xFF for b in content[middle : middle + 400])
     path.write_bytes(bytes(content))
     clip = worker.open(str(path), sampling=SamplingConfig(fps=25, frames=100, hop=50), size=SIZE)
     assert len(whole(clip)) >= 80 and clip.damaged
@@ -195,7 +217,9 @@ def test_a_hung_child_is_killed_at_the_deadline(tmp_path: Path) -> None:
         worker.patience = 10.0
         begin = time.monotonic()
         assert len(whole(worker.open(path, sampling=SamplingConfig(), size=SIZE))) == 12
-        assert time.monotonic() - begin < 2 * max(1.0, os.getloadavg()[0] / 2)      # 2 s on a machine that is not busy otherwise
+        assert time.monotonic() - begin < 2 * max(
+            1.0, os.getloadavg()[0] / 2
+        )  # 2 s on a machine that is not busy otherwise
         with pytest.raises(ProcessLookupError):
             os.kill(child, 0)
 
@@ -249,7 +273,7 @@ def test_the_child_is_renewed_and_dies_with_its_parent(tmp_path: Path, monkeypat
             worker.probe(path)
             pids.append(worker.pid)
         assert pids[0] == pids[1] != pids[2] == pids[3]
-        worker._child._process.stdin.close()                 # what the end of the parent looks like to the child
+        worker._child._process.stdin.close()  # what the end of the parent looks like to the child
         assert worker._child._process.wait(5) == 0
 
 
@@ -258,7 +282,9 @@ def test_a_child_ends_with_its_parent_though_its_pipe_is_held_open(tmp_path: Pat
     """The middle process starts the child and goes; this one still holds the other end of what the child reads, and reads what it writes."""
     child = "[sys.executable, '-m', 'explorer.media.child.worker', '--memory', '2000', '--parent', str(os.getpid())]"
     middle = f"import os, subprocess, sys, time; subprocess.Popen({child}); print('begun', flush=True); time.sleep(600)"
-    with subprocess.Popen([sys.executable, "-c", middle], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=IMPORT_DIR) as process:
+    with subprocess.Popen(
+        [sys.executable, "-c", middle], stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=IMPORT_DIR
+    ) as process:
         assert process.stdout is not None and process.stdout.readline() == b"begun\n"
         assert not select.select([process.stdout], [], [], 0)[0]
         process.kill()
@@ -268,9 +294,11 @@ def test_a_child_ends_with_its_parent_though_its_pipe_is_held_open(tmp_path: Pat
 @pytest.mark.skipif(not hasattr(signal, "alarm"), reason="needs a system with process alarms")
 def test_a_child_whose_native_code_never_lets_go_is_ended_by_the_system() -> None:
     """A regular expression that runs for ever holds the interpreter, as a decoder's native code may."""
-    code = ("import os, re, threading; from explorer.media.child import worker; worker.STUCK = 1;"
-            "threading.Thread(target=worker._watch, args=(1 << 40, os.getppid()), daemon=True).start();"
-            "import time; time.sleep(0.5); re.match('(a+)+$', 'a' * 64 + 'b')")
+    code = (
+        "import os, re, threading; from explorer.media.child import worker; worker.STUCK = 1;"
+        "threading.Thread(target=worker._watch, args=(1 << 40, os.getppid()), daemon=True).start();"
+        "import time; time.sleep(0.5); re.match('(a+)+$', 'a' * 64 + 'b')"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=IMPORT_DIR, timeout=60).returncode == -signal.SIGALRM
 
 

@@ -1,4 +1,5 @@
 """The gate: what is refused, each with one sentence, and that it never hangs."""
+
 from __future__ import annotations
 
 import os
@@ -13,14 +14,31 @@ from explorer.media.child import wire
 from explorer.records import ExplorerError
 from tests.support.videos import Recipe, numbered
 
-REFUSED = {"empty": (b"", "empty"), "one": (b"x", "text"), "text": (b"hello there", "text"), "zip": (b"PK\x03\x04rest", "zip"),
-           "jpeg": (b"\xff\xd8\xff\xe0rest", "JPEG"), "png": (b"\x89PNG\r\n", "PNG"), "hls": (b"#EXTM3U\n#EXTINF:1\n/etc/passwd", "playlist"),
-           "bom": (b"\xef\xbb\xbf #EXTM3U\n", "playlist"), "concat": (b"ffconcat version 1.0\nfile x", "list of files"),
-           "dash": (b'<?xml version="1.0"?><MPD>', "XML"), "mpd": (b"<MPD>", "DASH"), "sdp": (b"v=0\no=- 0 0", "SDP"),
-           "wave": (b"RIFF\x00\x00\x00\x00WAVEfmt ", "sound"), "webp": (b"RIFF\x00\x00\x00\x00WEBP", "picture"), "mp3": (b"ID3\x04rest", "sound"),
-           "heic": (b"\x00\x00\x00\x18ftypheic\x00\x00", "picture"), "m4a": (b"\x00\x00\x00\x18ftypM4A \x00\x00", "sound"),
-           "zeros": (bytes(5000), "zeros"), "random": (bytes(range(128, 256)) * 9, "no video container"), "elf": (b"\x7fELF\x02", "program"),
-           "bare": (b"\x00\x00\x00\x01\x67\x42", "bare stream"), "pdf": (b"%PDF-1.7", "PDF"), "strm": (b"http://x/y.mp4\n", "text")}
+REFUSED = {
+    "empty": (b"", "empty"),
+    "one": (b"x", "text"),
+    "text": (b"hello there", "text"),
+    "zip": (b"PK\x03\x04rest", "zip"),
+    "jpeg": (b"\xff\xd8\xff\xe0rest", "JPEG"),
+    "png": (b"\x89PNG\r\n", "PNG"),
+    "hls": (b"#EXTM3U\n#EXTINF:1\n/etc/passwd", "playlist"),
+    "bom": (b"\xef\xbb\xbf #EXTM3U\n", "playlist"),
+    "concat": (b"ffconcat version 1.0\nfile x", "list of files"),
+    "dash": (b'<?xml version="1.0"?><MPD>', "XML"),
+    "mpd": (b"<MPD>", "DASH"),
+    "sdp": (b"v=0\no=- 0 0", "SDP"),
+    "wave": (b"RIFF\x00\x00\x00\x00WAVEfmt ", "sound"),
+    "webp": (b"RIFF\x00\x00\x00\x00WEBP", "picture"),
+    "mp3": (b"ID3\x04rest", "sound"),
+    "heic": (b"\x00\x00\x00\x18ftypheic\x00\x00", "picture"),
+    "m4a": (b"\x00\x00\x00\x18ftypM4A \x00\x00", "sound"),
+    "zeros": (bytes(5000), "zeros"),
+    "random": (bytes(range(128, 256)) * 9, "no video container"),
+    "elf": (b"\x7fELF\x02", "program"),
+    "bare": (b"\x00\x00\x00\x01\x67\x42", "bare stream"),
+    "pdf": (b"%PDF-1.7", "PDF"),
+    "strm": (b"http://x/y.mp4\n", "text"),
+}
 
 
 @pytest.mark.parametrize("name", sorted(REFUSED))
@@ -33,10 +51,25 @@ def test_what_is_no_video_is_refused(tmp_path: Path, name: str) -> None:
     assert re.fullmatch(r"cannot decode [^\n]+: [^\n]+; [^\n]+", str(caught.value)) and piece in str(caught.value)
 
 
-@pytest.mark.parametrize("suffix,codec", [(".mp4", "libx264"), (".mov", "libx264"), (".mkv", "libx264"), (".webm", "libvpx-vp9"), (".avi", "mpeg4"),
-                                          (".ts", "libx264"), (".mpg", "mpeg2video"), (".wmv", "wmv2"), (".flv", "flv"), (".3gp", "libx264")])
+@pytest.mark.parametrize(
+    "suffix,codec",
+    [
+        (".mp4", "libx264"),
+        (".mov", "libx264"),
+        (".mkv", "libx264"),
+        (".webm", "libvpx-vp9"),
+        (".avi", "mpeg4"),
+        (".ts", "libx264"),
+        (".mpg", "mpeg2video"),
+        (".wmv", "wmv2"),
+        (".flv", "flv"),
+        (".3gp", "libx264"),
+    ],
+)
 def test_containers_are_known_by_content(tmp_path: Path, suffix: str, codec: str) -> None:
-    path = numbered(tmp_path / f"a{suffix}", Recipe(codec=codec, suffix=suffix, frames=10, height=64)).rename(tmp_path / "a.txt")
+    path = numbered(tmp_path / f"a{suffix}", Recipe(codec=codec, suffix=suffix, frames=10, height=64)).rename(
+        tmp_path / "a.txt"
+    )
     known = {".mkv": "matroska", ".ts": "mpegts", ".mpg": "mpeg", ".wmv": "asf"}
     assert gate.container(str(path)) == known.get(suffix, suffix[1:])
 
@@ -46,7 +79,12 @@ def test_pipes_links_folders_and_devices_are_refused_at_once(tmp_path: Path) -> 
     good = numbered(tmp_path / "good.mp4", Recipe(frames=5, height=64))
     os.mkfifo(tmp_path / "pipe.mp4")
     (tmp_path / "folder.mp4").mkdir()
-    for name, target in {"zero.mp4": "/dev/zero", "self.mp4": "self.mp4", "dangling.mp4": "nowhere", "link.mp4": str(good)}.items():
+    for name, target in {
+        "zero.mp4": "/dev/zero",
+        "self.mp4": "self.mp4",
+        "dangling.mp4": "nowhere",
+        "link.mp4": str(good),
+    }.items():
         os.symlink(target, tmp_path / name)
     begin = time.monotonic()
     for name in ("pipe.mp4", "folder.mp4", "zero.mp4", "self.mp4", "dangling.mp4", "link.mp4", "absent.mp4"):
@@ -78,7 +116,12 @@ def test_messages_survive_the_wire_and_lies_are_noticed(tmp_path: Path) -> None:
     with open(tmp_path / "wire", "rb") as stream:
         assert wire.receive(stream) == ({"path": "odd\udcff"}, [b"one", b""])
         assert wire.receive(stream) is None
-    for lie in (b"\xff\xff\xff\xff", b"\x00\x00\x00\x02[]", b"\x00\x00\x00\x0e" + b'{"blobs":[-1]}', b"\x00\x00\x00\x01{"):
+    for lie in (
+        b"\xff\xff\xff\xff",
+        b"\x00\x00\x00\x02[]",
+        b"\x00\x00\x00\x0e" + b'{"blobs":[-1]}',
+        b"\x00\x00\x00\x01{",
+    ):
         (tmp_path / "lie").write_bytes(lie)
         with open(tmp_path / "lie", "rb") as stream, pytest.raises(wire.WireError):
             wire.receive(stream)

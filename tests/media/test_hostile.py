@@ -1,4 +1,5 @@
 """Short forms of the goals about hostile and mutated files; the long forms are under benchmarks/faults."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -31,4 +32,5 @@ def test_mutations() -> None:
 @pytest.mark.fault
 def test_mutations_are_reproducible() -> None:
     import random
+
     assert mutations.mutate(bytes(5000), random.Random(4)) == mutations.mutate(bytes(5000), random.Random(4))

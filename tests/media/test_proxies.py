@@ -1,4 +1,5 @@
 """Copies for the browser: what may be played as it is, what is rewrapped or encoded, trimmed clips, and stopping half-way."""
+
 from __future__ import annotations
 
 import os
@@ -15,13 +16,28 @@ from tests.support.videos import Recipe, encode, numbered, quarters, read_stripe
 SIZE = FrameSize(64, 256)
 
 
-@pytest.mark.parametrize("codec,container,sound,pixels,expected", [
-    ("h264", "mp4", "aac", "yuv420p", "direct"), ("h264", "mp4", "", "yuv420p", "direct"), ("vp9", "webm", "opus", "yuv420p", "direct"),
-    ("av1", "mp4", "opus", "yuv420p", "direct"), ("h264", "matroska", "aac", "yuv420p", "remux"), ("h264", "mpegts", "aac", "yuv420p", "remux"),
-    ("h264", "mov", "aac", "yuv420p", "remux"), ("h264", "mp4", "ac3", "yuv420p", "remux"), ("h264", "mp4", "aac", "yuv420p10le", "transcode"),
-    ("hevc", "mp4", "aac", "yuv420p", "transcode"), ("mpeg4", "avi", "mp3", "yuv420p", "transcode"), ("gif", "gif", "", "bgra", "transcode")])
+@pytest.mark.parametrize(
+    "codec,container,sound,pixels,expected",
+    [
+        ("h264", "mp4", "aac", "yuv420p", "direct"),
+        ("h264", "mp4", "", "yuv420p", "direct"),
+        ("vp9", "webm", "opus", "yuv420p", "direct"),
+        ("av1", "mp4", "opus", "yuv420p", "direct"),
+        ("h264", "matroska", "aac", "yuv420p", "remux"),
+        ("h264", "mpegts", "aac", "yuv420p", "remux"),
+        ("h264", "mov", "aac", "yuv420p", "remux"),
+        ("h264", "mp4", "ac3", "yuv420p", "remux"),
+        ("h264", "mp4", "aac", "yuv420p10le", "transcode"),
+        ("hevc", "mp4", "aac", "yuv420p", "transcode"),
+        ("mpeg4", "avi", "mp3", "yuv420p", "transcode"),
+        ("gif", "gif", "", "bgra", "transcode"),
+    ],
+)
 def test_playability(codec: str, container: str, sound: str, pixels: str, expected: str) -> None:
-    assert proxies.playability(VideoInfo(1.0, 640, 360, 25.0, codec, container, audio_codec=sound, pixel_format=pixels)) == expected
+    assert (
+        proxies.playability(VideoInfo(1.0, 640, 360, 25.0, codec, container, audio_codec=sound, pixel_format=pixels))
+        == expected
+    )
 
 
 def made(path: Path, out: Path) -> VideoInfo:
@@ -38,11 +54,22 @@ def numbers(path: Path, times: list[float]) -> list[int]:
         return [read_stripes(picture) for picture in worker.frames_at(str(path), times, size=SIZE).pixels]
 
 
-@pytest.mark.parametrize("suffix,codec,kept", [(".mkv", "libx264", True), (".ts", "libx264", True), (".mov", "libx264", True),
-                                               (".avi", "mpeg4", False), (".mp4", "libx265", False), (".mpg", "mpeg2video", False)])
+@pytest.mark.parametrize(
+    "suffix,codec,kept",
+    [
+        (".mkv", "libx264", True),
+        (".ts", "libx264", True),
+        (".mov", "libx264", True),
+        (".avi", "mpeg4", False),
+        (".mp4", "libx265", False),
+        (".mpg", "mpeg2video", False),
+    ],
+)
 def test_a_copy_plays_and_shows_the_same_frames(tmp_path: Path, suffix: str, codec: str, kept: bool) -> None:
     sound = suffix not in (".mpg",)
-    path = numbered(tmp_path / f"a{suffix}", Recipe(codec=codec, suffix=suffix, frames=75, height=64, b_frames=0), sound=sound)
+    path = numbered(
+        tmp_path / f"a{suffix}", Recipe(codec=codec, suffix=suffix, frames=75, height=64, b_frames=0), sound=sound
+    )
     (tmp_path / "out").mkdir()
     info = made(path, tmp_path / "out" / "a.mp4")
     assert proxies.playability(info) == "direct" and info.container == "mp4"
@@ -63,7 +90,11 @@ def test_a_turned_wide_file_becomes_upright_and_at_most_1280_wide(tmp_path: Path
 
 
 def test_a_remuxed_phone_video_stays_turned(tmp_path: Path) -> None:
-    path = encode(tmp_path / "a.mov", (quarters(160, 96) for _ in range(5)), Recipe(suffix=".mov", width=160, height=96, frames=5, rotation=90))
+    path = encode(
+        tmp_path / "a.mov",
+        (quarters(160, 96) for _ in range(5)),
+        Recipe(suffix=".mov", width=160, height=96, frames=5, rotation=90),
+    )
     (tmp_path / "out").mkdir()
     info = made(path, tmp_path / "out" / "a.mp4")
     assert (info.width, info.height, info.rotation) == (96, 160, 90)

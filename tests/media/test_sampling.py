@@ -1,4 +1,5 @@
 """Sampling and windows: checked by hand on small numbers, and against the contract on 200 seeded lengths."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -9,7 +10,9 @@ from explorer.media.sampling import frame_times, windows
 
 
 def test_a_short_file_gives_segment_centres() -> None:
-    assert frame_times(6.0, SamplingConfig(fps=1, frames=12, hop=6)).tolist() == pytest.approx(np.arange(0.25, 6, 0.5).tolist())
+    assert frame_times(6.0, SamplingConfig(fps=1, frames=12, hop=6)).tolist() == pytest.approx(
+        np.arange(0.25, 6, 0.5).tolist()
+    )
 
 
 def test_a_long_file_gives_a_grid() -> None:
@@ -42,7 +45,9 @@ def test_contract_on_many_lengths() -> None:
     rng = np.random.default_rng(7)
     for _ in range(200):
         frames = int(rng.integers(1, 20))
-        sampling = SamplingConfig(fps=float(rng.choice([0.2, 0.5, 1, 2, 7.5])), frames=frames, hop=int(rng.integers(1, frames + 1)))
+        sampling = SamplingConfig(
+            fps=float(rng.choice([0.2, 0.5, 1, 2, 7.5])), frames=frames, hop=int(rng.integers(1, frames + 1))
+        )
         duration = float(rng.uniform(0.01, 100))
         times = frame_times(duration, sampling)
         assert len(times) >= 1 and times[0] >= 0 and times[-1] < duration and (np.diff(times) > 0).all()

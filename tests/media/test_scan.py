@@ -1,4 +1,5 @@
 """The library: what a walk finds, what counts as the same file, and 2,000 random file operations against a plain model."""
+
 from __future__ import annotations
 
 import os
@@ -34,7 +35,17 @@ def no_pause(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_hidden_system_and_other_files_are_skipped(tmp_path: Path) -> None:
-    for name in ("a.mp4", "b.MKV", "trip/c.webm", ".hidden/d.mp4", "$RECYCLE.BIN/e.mp4", "@eaDir/f.mp4", "g.txt", ".h.mp4", "mp4"):
+    for name in (
+        "a.mp4",
+        "b.MKV",
+        "trip/c.webm",
+        ".hidden/d.mp4",
+        "$RECYCLE.BIN/e.mp4",
+        "@eaDir/f.mp4",
+        "g.txt",
+        ".h.mp4",
+        "mp4",
+    ):
         put(tmp_path / name, b"x")
     assert found(tmp_path) == ["a.mp4", "b.MKV", "trip/c.webm"]
 
@@ -86,6 +97,7 @@ def test_new_changed_moved_missing_unchanged(tmp_path: Path) -> None:
 
     def names(files: tuple[VideoFile, ...]) -> list[str]:
         return [Path(file.path).stem for file in files]
+
     assert (names(seen.new), names(seen.changed), names(seen.missing)) == (["copy"], ["edit"], ["drop"])
     assert names(seen.unchanged) == ["keep", "touch"]
     assert [(Path(a.path).stem, Path(b.path).stem) for a, b in seen.moved] == [("move", "moved")]
@@ -148,9 +160,24 @@ class Folder:
         self.files: dict[str, bytes] = {}
 
     def step(self) -> None:
-        operation = self.random.choice((self.create, self.create, self.delete, self.rename, self.move, self.copy, self.overwrite, self.append,
-                                        self.truncate, self.touch, self.swap, self.rename_folder, self.replace))
-        operation = self.delete if len(self.files) > 20 else operation          # a small folder keeps the test quick
+        operation = self.random.choice(
+            (
+                self.create,
+                self.create,
+                self.delete,
+                self.rename,
+                self.move,
+                self.copy,
+                self.overwrite,
+                self.append,
+                self.truncate,
+                self.touch,
+                self.swap,
+                self.rename_folder,
+                self.replace,
+            )
+        )
+        operation = self.delete if len(self.files) > 20 else operation  # a small folder keeps the test quick
         if self.files or operation == self.create:
             operation()
 
@@ -240,8 +267,11 @@ def test_2000_random_steps_against_a_model(tmp_path: Path) -> None:
         if step % 4 and step != 1999:
             continue
         seen = library.compare(known.values(), library.scan(str(tmp_path)))
-        rel = {file.path: os.path.relpath(file.path, tmp_path).replace(os.sep, "/")
-               for group in (seen.new, seen.changed, seen.missing, seen.unchanged) for file in group}
+        rel = {
+            file.path: os.path.relpath(file.path, tmp_path).replace(os.sep, "/")
+            for group in (seen.new, seen.changed, seen.missing, seen.unchanged)
+            for file in group
+        }
         assert {rel[f.path] for f in seen.unchanged} == {n for n, c in folder.files.items() if before.get(n) == c}
         assert len(seen.moved) == expected_moves(before, folder.files)
         assert all(old.fingerprint == new.fingerprint for old, new in seen.moved)
@@ -250,5 +280,6 @@ def test_2000_random_steps_against_a_model(tmp_path: Path) -> None:
         known = {path: file for path, file in known.items() if path not in gone}
         known.update({f.path: f for f in (*seen.new, *seen.changed, *seen.unchanged, *(new for _, new in seen.moved))})
         assert {os.path.relpath(p, tmp_path).replace(os.sep, "/"): f.fingerprint for p, f in known.items()} == {
-            name: library.fingerprint(str(tmp_path / name), len(content)) for name, content in folder.files.items()}
+            name: library.fingerprint(str(tmp_path / name), len(content)) for name, content in folder.files.items()
+        }
         before = dict(folder.files)

@@ -1,4 +1,5 @@
 """Padding of tower outputs into tensors: texts without words or phrases, weights, and everything refused."""
+
 from __future__ import annotations
 
 import dataclasses
@@ -47,14 +48,17 @@ def test_learned_texts_bring_no_phrases() -> None:
     assert batch.phrases.shape == (1, 0, 4) and batch.phrase_mask.shape == (1, 0)
 
 
-@pytest.mark.parametrize(("broken", "message"), [
-    (dataclasses.replace(text(), sentence=np.zeros(5, np.float32)), "not \\(4,\\)"),
-    (dataclasses.replace(text(), words=np.full((1, 4), np.nan, np.float32)), "not finite"),
-    (dataclasses.replace(text(), phrases=np.zeros((2, 3), np.float32)), "phrases of 'a text'"),
-    (text(2, 2, (1.0,)), "1 phrase spans for 2 phrases"),
-    (text(2, 1, (float("nan"),)), "finite"),
-    (text(2, 1, (-1.0,)), "not negative"),
-])
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (dataclasses.replace(text(), sentence=np.zeros(5, np.float32)), "not \\(4,\\)"),
+        (dataclasses.replace(text(), words=np.full((1, 4), np.nan, np.float32)), "not finite"),
+        (dataclasses.replace(text(), phrases=np.zeros((2, 3), np.float32)), "phrases of 'a text'"),
+        (text(2, 2, (1.0,)), "1 phrase spans for 2 phrases"),
+        (text(2, 1, (float("nan"),)), "finite"),
+        (text(2, 1, (-1.0,)), "not negative"),
+    ],
+)
 def test_wrong_texts_are_refused(broken: TextFeatures, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         collate_text([text(), broken], CONFIG)

@@ -1,4 +1,5 @@
 """Checkpoints: a round trip, every flipped bit noticed, kills and damage refused with a sentence, the best kept."""
+
 from __future__ import annotations
 
 import hashlib
@@ -218,7 +219,7 @@ def test_replacing_keeps_the_old_until_the_manifest(tmp_path: Path, monkeypatch:
     failing_call = 0
     save(tmp_path / "a", new, META)
     assert torch.equal(load(tmp_path / "a").logit_scale, new.logit_scale)
-    assert len(list((tmp_path / "a").iterdir())) == 2               # nothing stale is left behind
+    assert len(list((tmp_path / "a").iterdir())) == 2  # nothing stale is left behind
 
 
 KILLED = """
@@ -251,7 +252,7 @@ def test_a_kill_before_the_manifest_leaves_the_old_checkpoint(tmp_path: Path) ->
     assert done.returncode == -9, done.stderr
     assert load(tmp_path / "a").logit_scale.item() == 1.0
     save(tmp_path / "a", trained(), META)
-    assert len(list((tmp_path / "a").iterdir())) == 2               # what the kill left is gone
+    assert len(list((tmp_path / "a").iterdir())) == 2  # what the kill left is gone
 
 
 def test_list_shows_sound_and_broken(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """The encoder joins tower, parser and model: each level's vectors are the tower's own, whatever the batch."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -37,11 +38,13 @@ def features(encoder: Encoder, videos: int = 3, frames: int = 12) -> tuple[np.nd
 def test_words_and_phrases_are_prompts_of_their_own(encoder: Encoder, tower: Tower) -> None:
     found = encoder.text(TEXT)
     np.testing.assert_allclose(found.sentence, tower.encode_texts([TEXT])[0], atol=1e-5)
-    np.testing.assert_allclose(found.words, tower.encode_texts([PROMPT.format(word) for word in found.word_texts]), atol=1e-5)
+    np.testing.assert_allclose(
+        found.words, tower.encode_texts([PROMPT.format(word) for word in found.word_texts]), atol=1e-5
+    )
     spans = [span.text for span in found.phrase_spans]
     np.testing.assert_allclose(found.phrases, tower.encode_texts([PROMPT.format(span) for span in spans]), atol=1e-5)
     assert "dog" in found.word_texts and any("dog" in span for span in spans) and len(spans) < len(found.word_texts)
-    assert all(TEXT[span.start:span.end] == span.text for span in found.phrase_spans)
+    assert all(TEXT[span.start : span.end] == span.text for span in found.phrase_spans)
 
 
 def test_a_person_chooses_the_phrases(encoder: Encoder, tower: Tower) -> None:
@@ -55,7 +58,11 @@ def test_many_texts_are_as_one_by_one(encoder: Encoder) -> None:
     texts = [TEXT, "snow", "", TEXT, "two people and a dog, no snow"]
     for together, text in zip(encoder.texts(texts), texts, strict=True):
         alone = encoder.text(text)
-        assert together.text == text and together.word_texts == alone.word_texts and together.phrase_spans == alone.phrase_spans
+        assert (
+            together.text == text
+            and together.word_texts == alone.word_texts
+            and together.phrase_spans == alone.phrase_spans
+        )
         for name in ("sentence", "words", "phrases"):
             np.testing.assert_allclose(getattr(together, name), getattr(alone, name), atol=1e-5)
 
@@ -65,15 +72,17 @@ def test_learned_words_are_the_towers_token_outputs(tower: Tower) -> None:
     found, tokens = encoder.text(TEXT), tower.encode_tokens([TEXT])[0]
     assert " ".join(found.word_texts) == TEXT
     np.testing.assert_allclose(found.words, tokens.vectors, atol=1e-5)
-    scores = encoder.score([found, encoder.text("")], *features(encoder))         # a text without a word is no error
+    scores = encoder.score([found, encoder.text("")], *features(encoder))  # a text without a word is no error
     assert scores["total"].shape == (2, 3) and np.isfinite(scores["total"]).all()
 
 
 def test_words_and_phrases_in_context_are_means_of_the_token_outputs_under_them(tower: Tower) -> None:
     encoder = Encoder(tower, HCMI(ModelConfig(dim=DIM, text_levels="contextual")), name="tiny-3")
     found, tokens = encoder.text(TEXT), tower.encode_tokens([TEXT])[0]
-    for rows, spans in ((found.phrases, found.phrase_spans), (found.words, [Phrase(w, TEXT.index(w), TEXT.index(w) + len(w))
-                                                                            for w in found.word_texts])):
+    for rows, spans in (
+        (found.phrases, found.phrase_spans),
+        (found.words, [Phrase(w, TEXT.index(w), TEXT.index(w) + len(w)) for w in found.word_texts]),
+    ):
         for row, span in zip(rows, spans, strict=True):
             under = [vector for vector, (a, b) in zip(tokens.vectors, tokens.spans) if a < span.end and b > span.start]
             mean = np.mean(under, axis=0)
@@ -88,7 +97,9 @@ def test_each_sentence_is_read_by_itself_and_the_whole_as_one(tower: Tower) -> N
     assert found.word_texts == alone[0].word_texts + alone[1].word_texts
     assert [p.text for p in found.phrase_spans] == [p.text for text in alone for p in text.phrase_spans]
     for level in ("words", "phrases"):
-        np.testing.assert_allclose(getattr(found, level), np.concatenate([getattr(text, level) for text in alone]), atol=1e-5)
+        np.testing.assert_allclose(
+            getattr(found, level), np.concatenate([getattr(text, level) for text in alone]), atol=1e-5
+        )
     np.testing.assert_allclose(found.sentence, tower.encode_texts([f"{first} {second}"])[0], atol=1e-5)
 
 
@@ -106,7 +117,9 @@ def test_the_untrained_model_ranks_as_the_tower(encoder: Encoder, tower: Tower) 
     np.testing.assert_allclose(coarse, means / np.linalg.norm(means, axis=1, keepdims=True), atol=1e-3)
     texts = encoder.texts([TEXT, "snow"])
     scores = encoder.score(texts, frames, mask)
-    np.testing.assert_allclose(scores["video_sentence"], np.stack([text.sentence for text in texts]) @ coarse.T, atol=1e-4)
+    np.testing.assert_allclose(
+        scores["video_sentence"], np.stack([text.sentence for text in texts]) @ coarse.T, atol=1e-4
+    )
     only = encoder.score(texts, frames, mask, LevelWeights(0, 0, 1))
     np.testing.assert_allclose(only["total"], scores["frame_word"], atol=1e-6)
     assert set(scores) == {*LEVELS, "total"} and all(value.dtype == np.float32 for value in scores.values())

@@ -1,4 +1,5 @@
 """The whole model: untrained it is the tower, its levels are exact by hand, and every switch trains."""
+
 from __future__ import annotations
 
 import itertools
@@ -27,8 +28,16 @@ def library(dim: int = 16, videos: int = 30, texts: int = 20) -> tuple[list[np.n
     """Videos of 1 to 12 frames and texts of 0 to 6 words and phrases."""
     generator = np.random.default_rng(0)
     frames = [rows(1 + i % 12, dim, generator).astype(np.float16) for i in range(videos)]
-    features = [TextFeatures(f"text {i}", rows(1, dim, generator)[0], rows(i % 7, dim, generator), ("w",) * (i % 7),
-                             rows(i % 4, dim, generator)) for i in range(texts)]
+    features = [
+        TextFeatures(
+            f"text {i}",
+            rows(1, dim, generator)[0],
+            rows(i % 7, dim, generator),
+            ("w",) * (i % 7),
+            rows(i % 4, dim, generator),
+        )
+        for i in range(texts)
+    ]
     return frames, features
 
 
@@ -47,7 +56,7 @@ def encode(model: HCMI, frames: list[np.ndarray], texts: list[TextFeatures]) -> 
 def test_untrained_the_model_ranks_exactly_as_the_tower(fields: dict[str, object]) -> None:
     torch.manual_seed(0)
     frames, texts = library()
-    model = HCMI(ModelConfig(dim=16, heads=2, **fields)).eval()   # type: ignore[arg-type]
+    model = HCMI(ModelConfig(dim=16, heads=2, **fields)).eval()  # type: ignore[arg-type]
     with torch.inference_mode():
         similarity = model.similarity(*encode(model, frames, texts))["video_sentence"].numpy()
     tower = tower_ranking(frames, texts)
@@ -67,10 +76,11 @@ def test_levels_by_hand() -> None:
     model = HCMI(ModelConfig(dim=3, clips=2))
     text_levels, video_levels = encode(model, frames, [text])
     assert torch.allclose(video_levels.clips[0], torch.eye(3)[:2])
-    assert torch.allclose(video_levels.assignment[0], torch.tensor([[.5, 0], [.5, 0], [0, .5], [0, .5]]))
+    assert torch.allclose(video_levels.assignment[0], torch.tensor([[0.5, 0], [0.5, 0], [0, 0.5], [0, 0.5]]))
     scores = {name: value.item() for name, value in model.similarity(text_levels, video_levels).items()}
-    assert scores == pytest.approx({"video_sentence": 0.5 ** 0.5, "clip_phrase": 0.5, "frame_word": 1.0,
-                                    "total": (0.5 ** 0.5 + 1.5) / 3})
+    assert scores == pytest.approx(
+        {"video_sentence": 0.5**0.5, "clip_phrase": 0.5, "frame_word": 1.0, "total": (0.5**0.5 + 1.5) / 3}
+    )
     moved = model.similarity(text_levels, video_levels, LevelWeights(video=0, clip=1, frame=0))
     assert moved["total"].item() == pytest.approx(0.5)
 
@@ -94,12 +104,16 @@ def test_a_persons_phrase_weights_by_hand() -> None:
 def test_outputs_are_unit_masked_and_shaped(fields: dict[str, object]) -> None:
     torch.manual_seed(1)
     frames, texts = library()
-    model = HCMI(ModelConfig(dim=16, heads=2, phrases=5, **fields))   # type: ignore[arg-type]
+    model = HCMI(ModelConfig(dim=16, heads=2, phrases=5, **fields))  # type: ignore[arg-type]
     for parameter in model.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)                     # as if trained
+        torch.nn.init.normal_(parameter, std=0.3)  # as if trained
     text, video = encode(model, frames, texts)
-    for vectors, mask in ((video.frames, video.frame_mask), (video.clips, video.clip_mask),
-                          (text.words, text.word_mask), (text.phrases, text.phrase_mask)):
+    for vectors, mask in (
+        (video.frames, video.frame_mask),
+        (video.clips, video.clip_mask),
+        (text.words, text.word_mask),
+        (text.phrases, text.phrase_mask),
+    ):
         assert torch.allclose(vectors.norm(dim=-1), mask.float(), atol=1e-5)
         assert mask.any(1).all()
     assert torch.allclose(video.video.norm(dim=-1), torch.ones(30))
@@ -119,14 +133,21 @@ def test_outputs_are_unit_masked_and_shaped(fields: dict[str, object]) -> None:
 def test_scores_do_not_depend_on_the_batch() -> None:
     torch.manual_seed(2)
     frames, texts = library()
-    model = HCMI(ModelConfig(dim=16, heads=2, frame_layers=1, token_weights=True, learned_merge=True, adapter=4,
-                             text_levels="learned")).eval()
+    model = HCMI(
+        ModelConfig(
+            dim=16, heads=2, frame_layers=1, token_weights=True, learned_merge=True, adapter=4, text_levels="learned"
+        )
+    ).eval()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.3)
     with torch.inference_mode():
         together = model.similarity(*encode(model, frames, texts))["total"]
-        alone = torch.stack([torch.cat([model.similarity(*encode(model, [f], [t]))["total"][0] for f in frames[:13]])
-                             for t in texts[:7]])
+        alone = torch.stack(
+            [
+                torch.cat([model.similarity(*encode(model, [f], [t]))["total"][0] for f in frames[:13]])
+                for t in texts[:7]
+            ]
+        )
     assert torch.allclose(together[:7, :13], alone, atol=1e-5)
 
 
@@ -135,12 +156,13 @@ def test_every_weight_learns(fields: dict[str, object]) -> None:
     """Some steps on pairs that belong together lower the loss, and no parameter stays without a gradient."""
     torch.manual_seed(3)
     frames, texts = library(videos=20)
-    model = HCMI(ModelConfig(dim=16, heads=2, phrases=2, **fields))   # type: ignore[arg-type]
+    model = HCMI(ModelConfig(dim=16, heads=2, phrases=2, **fields))  # type: ignore[arg-type]
     optimizer = torch.optim.AdamW(parameter_groups(model, 0.2), lr=1e-2)
     losses, moved = [], set()
     for _ in range(12):
-        terms = hierarchical(model.similarity(*encode(model, frames, texts)), model.scale(),
-                             positives=torch.eye(20, dtype=torch.bool))
+        terms = hierarchical(
+            model.similarity(*encode(model, frames, texts)), model.scale(), positives=torch.eye(20, dtype=torch.bool)
+        )
         optimizer.zero_grad()
         terms["loss"].backward()
         moved |= {name for name, p in model.named_parameters() if p.grad is not None and bool(p.grad.any())}
@@ -179,15 +201,16 @@ def test_mixed_precision_scores_in_full() -> None:
     for name, value in rough.items():
         assert value.dtype == torch.float32 and (value - exact[name]).abs().max() < 0.02
 
+
 def test_bias_and_norm_do_not_decay() -> None:
     model = HCMI(ModelConfig(dim=16, heads=2, frame_layers=1))
     decayed, kept = parameter_groups(model, 0.2)
     assert decayed["weight_decay"] == 0.2 and kept["weight_decay"] == 0.0
     names = {id(p): name for name, p in model.named_parameters()}
-    free = {names[id(p)] for p in kept["params"]}   # type: ignore[attr-defined]
+    free = {names[id(p)] for p in kept["params"]}  # type: ignore[attr-defined]
     assert {"logit_scale", "frame_attention.norm.weight", "frame_attention.out.bias"} <= free
     assert not any(name.endswith("out.weight") for name in free)
-    assert len(decayed["params"]) + len(kept["params"]) == len(names)   # type: ignore[arg-type]
+    assert len(decayed["params"]) + len(kept["params"]) == len(names)  # type: ignore[arg-type]
 
 
 def test_wrong_input_is_refused() -> None:

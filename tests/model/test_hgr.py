@@ -1,4 +1,5 @@
 """HGR: the matching by hand, the untrained start as the tower itself, and what training may change."""
+
 from __future__ import annotations
 
 import math
@@ -17,8 +18,13 @@ from explorer.model.losses import hinge
 from explorer.records import LEVELS, LevelWeights, Phrase, TextFeatures
 
 DIM = 16
-TEXTS = ("a man in a red hat is jumping over the fence", "two dogs run and jump in the snow", "sunset",
-         "a boy gives a flower to a girl while a woman sings", "people")
+TEXTS = (
+    "a man in a red hat is jumping over the fence",
+    "two dogs run and jump in the snow",
+    "sunset",
+    "a boy gives a flower to a girl while a woman sings",
+    "people",
+)
 
 
 def unit_rows(rng: np.random.Generator, count: int, dim: int = DIM) -> np.ndarray:
@@ -30,7 +36,9 @@ def features(text: str, seed: int = 0, *, spans: tuple[Phrase, ...] = ()) -> Tex
     rng = np.random.default_rng(seed)
     found = words(text)
     phrases = unit_rows(rng, len(spans)) if spans else np.zeros((0, DIM), np.float32)
-    return TextFeatures(text, unit_rows(rng, 1)[0], unit_rows(rng, len(found)), tuple(w.text for w in found), phrases, spans)
+    return TextFeatures(
+        text, unit_rows(rng, 1)[0], unit_rows(rng, len(found)), tuple(w.text for w in found), phrases, spans
+    )
 
 
 def videos(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
@@ -40,14 +48,14 @@ def videos(seed: int = 1) -> tuple[torch.Tensor, torch.Tensor]:
 
 def model(**changes: object) -> HGR:
     torch.manual_seed(0)
-    return HGR(ModelConfig(model="hgr", dim=DIM, **changes)).eval()            # type: ignore[arg-type]
+    return HGR(ModelConfig(model="hgr", dim=DIM, **changes)).eval()  # type: ignore[arg-type]
 
 
 def slow_score(node: np.ndarray, frames: np.ndarray) -> float:
     """The score of one node and one video, written as the paper's code does it."""
     cosines = frames @ node
     positive = np.maximum(cosines, 0)
-    logits = 4 * positive / max(math.sqrt((positive ** 2).sum()), 1e-6)
+    logits = 4 * positive / max(math.sqrt((positive**2).sum()), 1e-6)
     shares = np.exp(logits) / np.exp(logits).sum()
     mix = shares @ frames
     return float(mix @ node / np.linalg.norm(mix))
@@ -76,7 +84,7 @@ def test_matching_with_every_cosine_negative_is_a_plain_mean_and_has_a_gradient(
     node = torch.tensor([[[-1.0, 0.0]]], requires_grad=True)
     score = attended_similarity(node, frames, torch.ones(1, 2, dtype=torch.bool))
     score.sum().backward()
-    assert score.item() == pytest.approx(-1 / math.sqrt(2), abs=1e-6)          # mix (1/2, 1/2)
+    assert score.item() == pytest.approx(-1 / math.sqrt(2), abs=1e-6)  # mix (1/2, 1/2)
     assert torch.isfinite(node.grad).all() and torch.isfinite(frames.grad).all()
 
 
@@ -106,7 +114,7 @@ def test_a_message_from_one_neighbour_by_hand() -> None:
         layer.out.weight.copy_(torch.eye(2))
     nodes = torch.tensor([[[1.0, 0.0], [0.0, 3.0]]])
     hears = torch.tensor([[[False, True], [False, False]]])
-    want = torch.nn.functional.layer_norm(torch.tensor([1.0, 3.0]), (2,))      # its own plus the only neighbour's
+    want = torch.nn.functional.layer_norm(torch.tensor([1.0, 3.0]), (2,))  # its own plus the only neighbour's
     torch.testing.assert_close(layer(nodes, hears)[0, 0], want)
 
 
@@ -128,7 +136,7 @@ def test_levels_by_either_name_and_total_is_their_weighted_mean() -> None:
     for own, shared in zip(HGR_LEVELS, LEVELS):
         assert torch.equal(scores[own], scores[shared])
     torch.testing.assert_close(scores["total"], (2 * scores["event"] + scores["action"] + scores["entity"]) / 4)
-    assert scores["action"][2].abs().max() == 0 and scores["entity"][2].abs().max() > 0     # "sunset" has no verb
+    assert scores["action"][2].abs().max() == 0 and scores["entity"][2].abs().max() > 0  # "sunset" has no verb
 
 
 def test_level_score_is_the_mean_over_the_nodes_that_are_there() -> None:
@@ -145,25 +153,38 @@ def test_a_persons_weight_switches_a_node_off() -> None:
     spans = (Phrase("man", 2, 5), Phrase("red hat", 11, 18, 0.0), Phrase("jumping over the fence", 22, 44, 3.0))
     net = model()
     shares = net.encode_text(collate_graphs([features(text, spans=spans)], net.config)).word_weights[0]
-    torch.testing.assert_close(shares[:3], torch.tensor([0.25, 0.0, 0.75]))    # man, red hat, fence
+    torch.testing.assert_close(shares[:3], torch.tensor([0.25, 0.0, 0.75]))  # man, red hat, fence
 
 
-@pytest.mark.parametrize("changes", [{}, {"residual": False}, {"graph_layers": 2}, {"recurrent_text": True},
-                                     {"residual": False, "recurrent_text": True, "graph_layers": 2}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"residual": False},
+        {"graph_layers": 2},
+        {"recurrent_text": True},
+        {"residual": False, "recurrent_text": True, "graph_layers": 2},
+    ],
+)
 def test_padding_and_company_change_nothing(changes: dict[str, object]) -> None:
     net, (frames, mask) = model(**changes), videos()
     texts = [features(text, seed) for seed, text in enumerate(TEXTS)]
-    together = net.similarity(net.encode_text(collate_graphs(texts, net.config)), net.encode_video(frames, mask))["total"]
+    together = net.similarity(net.encode_text(collate_graphs(texts, net.config)), net.encode_video(frames, mask))[
+        "total"
+    ]
     for row, text in enumerate(texts):
         for column in range(len(frames)):
-            alone = net.similarity(net.encode_text(collate_graphs([text], net.config)),
-                                   net.encode_video(*collate_frames([frames[column][mask[column]].numpy()])))["total"]
+            alone = net.similarity(
+                net.encode_text(collate_graphs([text], net.config)),
+                net.encode_video(*collate_frames([frames[column][mask[column]].numpy()])),
+            )["total"]
             assert alone.item() == pytest.approx(together[row, column].item(), abs=1e-5)
     assert torch.isfinite(together).all()
 
 
-@pytest.mark.parametrize("changes", [{}, {"residual": False}, {"recurrent_text": True},
-                                     {"residual": False, "recurrent_text": True}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"residual": False}, {"recurrent_text": True}, {"residual": False, "recurrent_text": True}]
+)
 def test_training_on_the_hinge_moves_every_weight_and_learns_the_pairs(changes: dict[str, object]) -> None:
     net = model(**changes).train()
     rng = np.random.default_rng(5)
@@ -183,7 +204,10 @@ def test_training_on_the_hinge_moves_every_weight_and_learns_the_pairs(changes: 
         optimiser.step()
     assert losses[-1] < 0.3 * losses[0]
     # The untouched: two biases that a softmax cannot see, and queries, keys where every node has one neighbour.
-    assert {name for name, _ in net.named_parameters()} - touched <= {"text.event_weights.3.bias", "frame_weights.3.bias"}
+    assert {name for name, _ in net.named_parameters()} - touched <= {
+        "text.event_weights.3.bias",
+        "frame_weights.3.bias",
+    }
 
 
 def test_a_held_event_stays_the_tower_while_the_nodes_learn() -> None:
@@ -197,7 +221,9 @@ def test_a_held_event_stays_the_tower_while_the_nodes_learn() -> None:
     optimiser.step()
     after = net.eval().similarity(net.encode_text(batch), net.encode_video(frames, mask))
     assert torch.equal(before["event"], after["event"])
-    assert (before["entity"] - after["entity"]).abs().max() > 1e-3 and (before["action"] - after["action"]).abs().max() > 1e-3
+    assert (before["entity"] - after["entity"]).abs().max() > 1e-3 and (
+        before["action"] - after["action"]
+    ).abs().max() > 1e-3
 
 
 def test_swapped_roles_have_another_graph_vector_once_roles_differ() -> None:
@@ -206,10 +232,11 @@ def test_swapped_roles_have_another_graph_vector_once_roles_differ() -> None:
         net.text.roles.copy_(torch.randn_like(net.text.roles))
     one = features("a boy kicks a girl")
     order = [2, 1, 0]
-    other = TextFeatures("a girl kicks a boy", one.sentence, one.words[order], tuple(one.word_texts[i] for i in order),
-                         one.phrases)
+    other = TextFeatures(
+        "a girl kicks a boy", one.sentence, one.words[order], tuple(one.word_texts[i] for i in order), one.phrases
+    )
     text = net.encode_text(collate_graphs([one, other], net.config))
-    assert not torch.allclose(text.words[0, 0], text.words[1, 1])              # the boy, doing and undergoing
+    assert not torch.allclose(text.words[0, 0], text.words[1, 1])  # the boy, doing and undergoing
 
 
 def test_explain_gives_cosines_of_real_nodes_and_frames() -> None:
@@ -231,11 +258,18 @@ def test_align_finds_pieces_and_marks_what_is_not_there() -> None:
 
 
 def test_a_text_without_words_keeps_its_event() -> None:
-    none = TextFeatures("!!!", unit_rows(np.random.default_rng(0), 1)[0], np.zeros((0, DIM), np.float32), (),
-                        np.zeros((0, DIM), np.float32))
+    none = TextFeatures(
+        "!!!",
+        unit_rows(np.random.default_rng(0), 1)[0],
+        np.zeros((0, DIM), np.float32),
+        (),
+        np.zeros((0, DIM), np.float32),
+    )
     net, (frames, mask) = model(), videos()
     scores = net.similarity(net.encode_text(collate_graphs([none], net.config)), net.encode_video(frames, mask))
-    assert scores["event"].abs().max() > 0 and scores["action"].abs().max() == 0 and torch.isfinite(scores["total"]).all()
+    assert (
+        scores["event"].abs().max() > 0 and scores["action"].abs().max() == 0 and torch.isfinite(scores["total"]).all()
+    )
 
 
 def test_refusals() -> None:

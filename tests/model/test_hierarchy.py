@@ -1,4 +1,5 @@
 """Clustering against an obvious loop, aggregation by hand, and modules that change nothing until they are trained."""
+
 from __future__ import annotations
 
 import math
@@ -23,7 +24,7 @@ from explorer.model.hierarchy import (
 
 
 def config(**fields: object) -> ModelConfig:
-    return ModelConfig(**{"dim": 8, "heads": 2, **fields})   # type: ignore[arg-type]
+    return ModelConfig(**{"dim": 8, "heads": 2, **fields})  # type: ignore[arg-type]
 
 
 def slow_clusters(tokens: torch.Tensor, n_out: int) -> list[int]:
@@ -37,8 +38,7 @@ def slow_clusters(tokens: torch.Tensor, n_out: int) -> list[int]:
         density.append(math.exp(-sum(nearest) / len(nearest)))
     score = []
     for i in range(count):
-        denser = [squared[i][j] for j in range(count)
-                  if density[j] > density[i] or density[j] == density[i] and j < i]
+        denser = [squared[i][j] for j in range(count) if density[j] > density[i] or density[j] == density[i] and j < i]
         delta = min(denser) if denser else max(max(row) for row in squared)
         score.append(density[i] * math.sqrt(delta))
     centres = sorted(sorted(range(count), key=lambda i: (-score[i], i))[:n_out])
@@ -56,10 +56,10 @@ def test_clusters_equal_the_loop_with_padding_and_repeats() -> None:
     generator = torch.Generator().manual_seed(0)
     counts = torch.randint(1, 13, (200,), generator=generator)
     tokens = unit(torch.randn(200, 12, 16, generator=generator))
-    tokens[::3, 4:8] = tokens[::3, 3:4]                                # still stretches
-    tokens[::5] = tokens[::5, :1]                                      # still videos
+    tokens[::3, 4:8] = tokens[::3, 3:4]  # still stretches
+    tokens[::5] = tokens[::5, :1]  # still videos
     mask = torch.arange(12) < counts[:, None]
-    tokens = torch.where(mask[:, :, None], tokens, torch.randn(200, 12, 16, generator=generator))   # noise as padding
+    tokens = torch.where(mask[:, :, None], tokens, torch.randn(200, 12, 16, generator=generator))  # noise as padding
     members = dpc_knn(tokens, mask, 4)
     for row, count in enumerate(counts.tolist()):
         assert not members[row, count:].any()
@@ -120,14 +120,14 @@ def test_assignment_columns_are_shares_and_padding_has_none(fields: dict[str, ob
     torch.manual_seed(3)
     aggregator = make_aggregator(config(**fields), 3)
     for parameter in aggregator.parameters():
-        torch.nn.init.normal_(parameter, std=0.3)                      # as if trained
+        torch.nn.init.normal_(parameter, std=0.3)  # as if trained
     tokens = torch.randn(5, 6, 8)
     mask = torch.arange(6) < torch.tensor([6, 4, 3, 2, 1])[:, None]
     out = aggregator(tokens, mask)
     assert torch.allclose(out.assignment.sum(1), out.mask.float(), atol=1e-6)
     assert not out.assignment[~mask].any() and not out.tokens[~out.mask].any()
     noisy = torch.where(mask[:, :, None], tokens, 99.0)
-    assert torch.allclose(aggregator(noisy, mask).tokens, out.tokens, atol=1e-5)   # padding is never seen
+    assert torch.allclose(aggregator(noisy, mask).tokens, out.tokens, atol=1e-5)  # padding is never seen
 
 
 def test_attention_by_hand() -> None:

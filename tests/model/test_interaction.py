@@ -1,4 +1,5 @@
 """Similarities against values worked out by hand and against an obvious loop."""
+
 from __future__ import annotations
 
 import doctest
@@ -20,7 +21,7 @@ from explorer.model.interaction import (
 from explorer.records import LEVELS, LevelWeights
 
 
-def slow_late_interaction(rows, columns, row_mask, column_mask, a, b) -> torch.Tensor:   # type: ignore[no-untyped-def]
+def slow_late_interaction(rows, columns, row_mask, column_mask, a, b) -> torch.Tensor:  # type: ignore[no-untyped-def]
     """The formula, pair by pair, over the real positions alone."""
     scores = torch.zeros(len(rows), len(columns))
     for q in range(len(rows)):
@@ -70,8 +71,9 @@ def test_late_interaction_equals_the_loop_at_any_budget(budget: int) -> None:
     expected = slow_late_interaction(rows, columns, row_mask, column_mask, a, b)
     found = late_interaction(rows, columns, row_mask, column_mask, row_weights=a, column_weights=b, budget=budget)
     assert torch.allclose(found, expected, atol=1e-6)
-    plain = slow_late_interaction(rows, columns, row_mask, column_mask,
-                                  uniform_weights(row_mask), uniform_weights(column_mask))
+    plain = slow_late_interaction(
+        rows, columns, row_mask, column_mask, uniform_weights(row_mask), uniform_weights(column_mask)
+    )
     assert torch.allclose(late_interaction(rows, columns, row_mask, column_mask, budget=budget), plain, atol=1e-6)
 
 
@@ -83,7 +85,7 @@ def test_half_precision_stays_close_and_masked() -> None:
     assert (rough.float() - exact).abs().max() < 0.03
     weights = [uniform_weights(mask, torch.bfloat16) for mask in (row_mask, column_mask)]
     mixed = late_interaction(rows, columns, row_mask, column_mask, row_weights=weights[0], column_weights=weights[1])
-    assert (mixed - exact).abs().max() < 0.01      # fp32 cosines under half weights: padding must not become 0 * -inf
+    assert (mixed - exact).abs().max() < 0.01  # fp32 cosines under half weights: padding must not become 0 * -inf
 
 
 def test_gradient_passes_through_chunks() -> None:
@@ -98,8 +100,10 @@ def test_gradients_of_learned_weights_are_those_of_the_real_positions_alone() ->
     (rows, row_mask), (columns, column_mask) = ragged(5, 7, seed=1), ragged(40, 6, seed=2)
     row_logits, column_logits = torch.randn(5, 7, requires_grad=True), torch.randn(40, 6, requires_grad=True)
     found = []
-    for score in (lambda a, b: late_interaction(rows, columns, row_mask, column_mask, row_weights=a, column_weights=b),
-                  lambda a, b: slow_late_interaction(rows, columns, row_mask, column_mask, a, b)):
+    for score in (
+        lambda a, b: late_interaction(rows, columns, row_mask, column_mask, row_weights=a, column_weights=b),
+        lambda a, b: slow_late_interaction(rows, columns, row_mask, column_mask, a, b),
+    ):
         total = (score(softmax_weights(row_logits, row_mask), softmax_weights(column_logits, column_mask)) * 50).sum()
         found.append(torch.autograd.grad(total, (row_logits, column_logits)))
     for ours, plain in zip(*found, strict=True):

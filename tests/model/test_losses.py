@@ -1,4 +1,5 @@
 """Every loss against values derived by hand, alone and together, and by gradcheck."""
+
 from __future__ import annotations
 
 import math
@@ -8,10 +9,17 @@ import torch
 from torch.autograd import gradcheck
 
 from explorer.model.hierarchy import unit
-from explorer.model.losses import contrastive, denoised_positives, hierarchical, hinge, marginal_samples, positives_by_id
+from explorer.model.losses import (
+    contrastive,
+    denoised_positives,
+    hierarchical,
+    hinge,
+    marginal_samples,
+    positives_by_id,
+)
 
 OWN = torch.eye(2, dtype=torch.bool)
-SIMILARITY = torch.tensor([[0.8, 0.2], [0.4, 0.6]])      # text i against video j
+SIMILARITY = torch.tensor([[0.8, 0.2], [0.4, 0.6]])  # text i against video j
 
 
 def test_contrastive_by_hand() -> None:
@@ -27,8 +35,12 @@ def test_contrastive_by_hand() -> None:
 def test_contrastive_with_several_positives_by_hand() -> None:
     """One anchor with both as positives: minus the mean of both log shares; the other with its own alone."""
     positives = torch.tensor([[True, True], [False, True]])
-    shares = [SIMILARITY[0].log_softmax(0).mean(), SIMILARITY[1].log_softmax(0)[1],
-              SIMILARITY[:, 0].log_softmax(0).mean(), SIMILARITY[:, 1].log_softmax(0)[1]]
+    shares = [
+        SIMILARITY[0].log_softmax(0).mean(),
+        SIMILARITY[1].log_softmax(0)[1],
+        SIMILARITY[:, 0].log_softmax(0).mean(),
+        SIMILARITY[:, 1].log_softmax(0)[1],
+    ]
     assert contrastive(SIMILARITY, 1.0, positives).item() == pytest.approx(-sum(s.item() for s in shares) / 4)
 
 
@@ -67,17 +79,17 @@ def test_captions_of_one_video_are_never_negatives() -> None:
     positives = positives_by_id(ids)
     x, y, z = torch.eye(3)
     apart = denoised_positives(torch.stack([x, y, z]), torch.stack([x, y, z]), ids)
-    assert torch.equal(apart, positives)                        # before the test, whatever the views say
+    assert torch.equal(apart, positives)  # before the test, whatever the views say
     similarity = torch.tensor([[0.5, 0.1, 0.9], [0.2, 0.5, 0.2], [0.9, 0.1, 0.5]])
-    assert hinge(similarity, positives, 0.2).item() == 0.0      # 0.9 would cost 0.6 as a negative
+    assert hinge(similarity, positives, 0.2).item() == 0.0  # 0.9 would cost 0.6 as a negative
     assert hinge(similarity, torch.eye(3, dtype=torch.bool), 0.2).item() > 0
     higher = similarity.clone().requires_grad_()
     contrastive(higher, 1.0, torch.eye(3, dtype=torch.bool)).backward()
-    assert higher.grad is not None and higher.grad[0, 2] > 0    # as a negative it would be pushed down
+    assert higher.grad is not None and higher.grad[0, 2] > 0  # as a negative it would be pushed down
     equal = torch.tensor([[0.5, 0.1, 0.5], [0.2, 0.5, 0.2], [0.5, 0.1, 0.5]]).requires_grad_()
     contrastive(equal, 1.0, positives).backward()
     assert equal.grad is not None and equal.grad[0, 2] == pytest.approx(equal.grad[0, 0].item())
-    assert equal.grad[0, 2] < 0                                 # as a positive it is pulled up like the own pair
+    assert equal.grad[0, 2] < 0  # as a positive it is pulled up like the own pair
 
 
 def test_hinge_and_marginal_by_hand() -> None:
@@ -92,7 +104,7 @@ def test_hardest_negative_skips_denoised_positives() -> None:
     positives = torch.eye(3, dtype=torch.bool)
     # Text 0 meets video 1 at .9: .9 - .5 + .1 = .5. Video 1 meets text 0 at .9: .9 - .9 + .1 = .1.
     assert marginal_samples(similarity, positives, 0.1).item() == pytest.approx((0.5 + 0.1) / 6)
-    positives[0, 1] = True      # anchor 0 looks past video 1, to .3; anchor 1 still sees text 0
+    positives[0, 1] = True  # anchor 0 looks past video 1, to .3; anchor 1 still sees text 0
     assert marginal_samples(similarity, positives, 0.1).item() == pytest.approx(0.1 / 6)
     positives[1, 0] = True
     assert marginal_samples(similarity, positives, 0.1).item() == 0.0
@@ -107,17 +119,31 @@ def test_a_batch_of_one_video_costs_nothing_at_the_margin() -> None:
 
 
 def test_hierarchical_names_its_terms_and_sums_them() -> None:
-    levels = {"video_sentence": SIMILARITY, "clip_phrase": SIMILARITY / 2, "frame_word": -SIMILARITY,
-              "total": SIMILARITY}
+    levels = {
+        "video_sentence": SIMILARITY,
+        "clip_phrase": SIMILARITY / 2,
+        "frame_word": -SIMILARITY,
+        "total": SIMILARITY,
+    }
     terms = hierarchical(levels, 10.0, positives=OWN, margin=0.5, margin_weight=2.0, level_weights={"clip_phrase": 0.5})
-    assert set(terms) == {"contrastive_video_sentence", "contrastive_clip_phrase", "contrastive_frame_word",
-                          "marginal", "loss"}
+    assert set(terms) == {
+        "contrastive_video_sentence",
+        "contrastive_clip_phrase",
+        "contrastive_frame_word",
+        "marginal",
+        "loss",
+    }
     assert terms["contrastive_clip_phrase"].item() == pytest.approx(contrastive(SIMILARITY / 2, 10.0, OWN).item())
-    expected = (terms["contrastive_video_sentence"] + 0.5 * terms["contrastive_clip_phrase"]
-                + terms["contrastive_frame_word"] + 2 * terms["marginal"])
+    expected = (
+        terms["contrastive_video_sentence"]
+        + 0.5 * terms["contrastive_clip_phrase"]
+        + terms["contrastive_frame_word"]
+        + 2 * terms["marginal"]
+    )
     assert terms["loss"].item() == pytest.approx(expected.item())
-    alone = hierarchical(levels, 10.0, positives=OWN, margin_weight=0,
-                         level_weights={"clip_phrase": 0, "frame_word": 0})
+    alone = hierarchical(
+        levels, 10.0, positives=OWN, margin_weight=0, level_weights={"clip_phrase": 0, "frame_word": 0}
+    )
     assert set(alone) == {"contrastive_video_sentence", "loss"}
     with pytest.raises(ValueError, match="no loss term"):
         hierarchical({}, 1.0, positives=OWN, margin_weight=0)
@@ -131,5 +157,9 @@ def test_gradients(seed: int) -> None:
     positives = positives_by_id(torch.tensor([0, 1, 0, 2]))
     assert gradcheck(lambda s, k: contrastive(s, k, positives), (similarity, scale))
     assert gradcheck(lambda s: hinge(s, positives, 0.2), (similarity,))
-    assert gradcheck(lambda s, k: hierarchical({"video_sentence": s, "frame_word": s ** 2}, k, positives=positives,
-                                               margin=0.3)["loss"], (similarity, scale))
+    assert gradcheck(
+        lambda s, k: hierarchical({"video_sentence": s, "frame_word": s**2}, k, positives=positives, margin=0.3)[
+            "loss"
+        ],
+        (similarity, scale),
+    )

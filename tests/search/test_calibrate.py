@@ -1,4 +1,5 @@
 """Calibration: formulas by hand, then that it tells what is there from what is not, on a real small index."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_agreement_is_high_only_where_all_levels_are() -> None:
 
 def test_qb_norm_by_hand() -> None:
     scores, bank = np.array([[0.5, 0.4], [0.1, 0.6]]), np.array([[0.6, 0.1], [0.5, 0.0]])
-    out = qb_norm(scores, bank, beta=2.0)                        # video 0 is the hub; query 0 has it on top, query 1 not
+    out = qb_norm(scores, bank, beta=2.0)  # video 0 is the hub; query 0 has it on top, query 1 not
     expected = [np.exp(1.0) / (np.exp(1.2) + np.exp(1.0)), np.exp(0.8) / (np.exp(0.2) + np.exp(0.0))]
     np.testing.assert_allclose(out[0], expected)
     assert out[1].tolist() == [0.1, 0.6] and out[0].argmax() == 1
@@ -55,8 +56,14 @@ def test_present_and_absent_subjects_are_told_apart(tmp_path: Path) -> None:
     assert calibration is not None and calibration.null.shape == (120, 120, 3)
 
     def result(typed: str):
-        return find(ask(encoder, parse(typed)), library=library, encoder=encoder, weights=LevelWeights(),
-                    calibration=calibration).result
+        return find(
+            ask(encoder, parse(typed)),
+            library=library,
+            encoder=encoder,
+            weights=LevelWeights(),
+            calibration=calibration,
+        ).result
+
     here = [result(f"subject{i} scene{i}") for i in range(0, 40, 4)]
     gone = [result(f"absent{i} nowhere{i}") for i in range(10)]
     assert all(r.confident and r.hits[0].agreement > 0.95 for r in here)
@@ -70,14 +77,21 @@ def test_present_and_absent_subjects_are_told_apart(tmp_path: Path) -> None:
 
 def test_an_empty_library_has_no_calibration(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    assert calibrate.calibrate(encoder, encoder.texts(BANK[:3]), make_library(tmp_path, {}, encoder), generation=0) is None
+    assert (
+        calibrate.calibrate(encoder, encoder.texts(BANK[:3]), make_library(tmp_path, {}, encoder), generation=0) is None
+    )
 
 
 def test_a_sample_is_spread_over_the_library_and_never_more_than_it(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     library = make_library(tmp_path, {f"{i}.mp4": scenes((f"subject{i}", 2)) for i in range(9)}, encoder)
     ids = library.vectors.ids().tolist()
-    assert len(ids) == 9 and [library.sample(count).tolist() for count in (9, 100, 3, 1)] == [ids, ids, ids[::4], ids[:1]]
+    assert len(ids) == 9 and [library.sample(count).tolist() for count in (9, 100, 3, 1)] == [
+        ids,
+        ids,
+        ids[::4],
+        ids[:1],
+    ]
     assert make_library(tmp_path / "empty", {}, encoder).sample(5).tolist() == []
 
 

@@ -1,4 +1,5 @@
 """Explanations of drawn scenes: the cells, spans and reasons are known beforehand."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -25,7 +26,9 @@ def test_an_explanation_points_at_the_right_clip_frame_and_second(tmp_path: Path
     dog = shown.clip_spans[int(shown.phrase_clip[0].argmax())]
     cat = shown.clip_spans[int(shown.phrase_clip[1].argmax())]
     assert (dog, cat) == (((0.0, 2.0),), ((2.0, 4.0),))
-    assert shown.word_frame[0, :2] == pytest.approx(1.0, abs=2e-3) and shown.word_frame[1, 2:] == pytest.approx(1.0, abs=2e-3)
+    assert shown.word_frame[0, :2] == pytest.approx(1.0, abs=2e-3) and shown.word_frame[1, 2:] == pytest.approx(
+        1.0, abs=2e-3
+    )
     assert shown.word_frame[0, 2] == pytest.approx(float(word_vector("dog") @ word_vector("cat")), abs=2e-3)
     assert len(shown.curve) == 3 and shown.curve.argmax() == 0 and shown.curve_times.tolist() == [2.0, 4.0, 6.0]
     np.testing.assert_allclose(shown.assignment.sum(0), 1, atol=1e-6)
@@ -34,15 +37,28 @@ def test_an_explanation_points_at_the_right_clip_frame_and_second(tmp_path: Path
 def test_a_phrase_that_is_off_is_not_explained(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     library = make_library(tmp_path, {"a.mp4": scenes(("dog", 4))}, encoder)
-    shown = explain(ask(encoder, parse('"dog"^0 cat "sea"')).text, library.store.videos()[0].id, 0.0, library=library,
-                    encoder=encoder, weights=EQUAL)
+    shown = explain(
+        ask(encoder, parse('"dog"^0 cat "sea"')).text,
+        library.store.videos()[0].id,
+        0.0,
+        library=library,
+        encoder=encoder,
+        weights=EQUAL,
+    )
     assert shown.phrases == ("sea",) and shown.phrase_clip.shape[0] == 1
 
 
 def test_why_not_names_rank_level_and_phrase(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {"both.mp4": scenes(("red", 4), ("dog", 4)), "dog.mp4": scenes(("sofa", 3), ("dog", 6)),
-                                      "none.mp4": scenes(("sea", 7))}, encoder)
+    library = make_library(
+        tmp_path,
+        {
+            "both.mp4": scenes(("red", 4), ("dog", 4)),
+            "dog.mp4": scenes(("sofa", 3), ("dog", 6)),
+            "none.mp4": scenes(("sea", 7)),
+        },
+        encoder,
+    )
     found = find(ask(encoder, parse("red dog")), library=library, encoder=encoder, weights=EQUAL)
     ids = {Path(v.path).name: v.id for v in library.store.videos()}
     reason = why_not(found.ranked, ids["dog.mp4"], library=library, encoder=encoder)
@@ -59,12 +75,21 @@ def test_a_video_without_windows_is_said(tmp_path: Path) -> None:
 
 
 def test_runs_of_a_clip() -> None:
-    assert clip_runs(np.array([.25, .25, 0, .25, .25])) == [(0, 1), (3, 4)]
-    assert clip_runs(np.array([0., 0., 1.])) == [(2, 2)]
+    assert clip_runs(np.array([0.25, 0.25, 0, 0.25, 0.25])) == [(0, 1), (3, 4)]
+    assert clip_runs(np.array([0.0, 0.0, 1.0])) == [(2, 2)]
 
 
-@pytest.mark.parametrize(("text", "expected"), [("dog then cat", True), ("cat and then dog", False), ("dog before cat", True),
-                                                ("cat after dog", True), ("dog and cat", None), ("then dog", None)])
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("dog then cat", True),
+        ("cat and then dog", False),
+        ("dog before cat", True),
+        ("cat after dog", True),
+        ("dog and cat", None),
+        ("then dog", None),
+    ],
+)
 def test_order_asked_by_words(text: str, expected: bool | None) -> None:
-    matches = [Match("dog", 0.0, 2.0, .3, True), Match("cat", 5.0, 6.0, .3, True)]
+    matches = [Match("dog", 0.0, 2.0, 0.3, True), Match("cat", 5.0, 6.0, 0.3, True)]
     assert phrase_order(text, matches) is expected

@@ -1,4 +1,5 @@
 """Exports hold true times and survive hostile names."""
+
 from __future__ import annotations
 
 import csv
@@ -16,13 +17,34 @@ import pytest
 from explorer.records import ExplorerError, Hit, LevelScores, Match, Query, SearchResult, VideoInfo
 from explorer.search.export import FORMATS, export, export_clips, frame_rate, render, timecode
 
-HOSTILE = ["/v/a b.mp4", "/v/=cmd|' /C calc'!A0.mp4", "/v/<script>&\"'.mp4", "/v/new\nline\r\n#EXTM3U.mp4", "/v/犬 🐕.mp4",
-           os.fsdecode(b"/v/odd\xff\xfe.mp4"), "/v/\x01\x1b[31m.mp4", "/v/]]>-->.mp4", "/v/‮gpj.mp4", "/v/%2e%2e?#.mp4"]
+HOSTILE = [
+    "/v/a b.mp4",
+    "/v/=cmd|' /C calc'!A0.mp4",
+    "/v/<script>&\"'.mp4",
+    "/v/new\nline\r\n#EXTM3U.mp4",
+    "/v/犬 🐕.mp4",
+    os.fsdecode(b"/v/odd\xff\xfe.mp4"),
+    "/v/\x01\x1b[31m.mp4",
+    "/v/]]>-->.mp4",
+    "/v/‮gpj.mp4",
+    "/v/%2e%2e?#.mp4",
+]
 INFOS = {i: VideoInfo(60.0, 1920, 1080, 29.97, "h264", "mp4", audio_codec="aac") for i in range(len(HOSTILE))}
 
 
 def hit(video_id: int, path: str, start: float = 1.0, end: float = 3.5) -> Hit:
-    return Hit(video_id, "p", path, start, end, 3, LevelScores(.3, .2, .1, .25), .9, (Match("red car", 1.0, 2.0, .3, True),), 60.0)
+    return Hit(
+        video_id,
+        "p",
+        path,
+        start,
+        end,
+        3,
+        LevelScores(0.3, 0.2, 0.1, 0.25),
+        0.9,
+        (Match("red car", 1.0, 2.0, 0.3, True),),
+        60.0,
+    )
 
 
 RESULT = SearchResult(Query('=red "car"\n<x>'), (), tuple(hit(i, p) for i, p in enumerate(HOSTILE)), True)
@@ -38,19 +60,23 @@ def test_csv_reads_back_with_one_row_a_hit_and_no_formula() -> None:
 def test_jsonl_keeps_names_exactly() -> None:
     lines = [json.loads(line) for line in render(RESULT, "jsonl").splitlines()]
     assert [line["path"] for line in lines] == HOSTILE
-    assert lines[0]["scores"] == {"video_sentence": .3, "clip_phrase": .2, "frame_word": .1, "total": .25}
+    assert lines[0]["scores"] == {"video_sentence": 0.3, "clip_phrase": 0.2, "frame_word": 0.1, "total": 0.25}
 
 
 def test_m3u_names_files_as_addresses_that_no_name_can_break() -> None:
     lines = render(RESULT, "m3u").splitlines()
     assert len(lines) == 1 + 4 * len(HOSTILE) and lines.count("#EXTM3U") == 1
-    names = [os.fsdecode(unquote_to_bytes(line.removeprefix("file://"))) for line in lines if line.startswith("file://")]
+    names = [
+        os.fsdecode(unquote_to_bytes(line.removeprefix("file://"))) for line in lines if line.startswith("file://")
+    ]
     assert names == HOSTILE and "#EXTVLCOPT:start-time=1.000" in lines
 
 
 def test_edl_times() -> None:
     text = render(replace(RESULT, hits=RESULT.hits[:2]), "edl", infos={0: VideoInfo(60.0, 64, 48, 25.0, "h264", "mp4")})
-    assert "001  AX       V     C        00:00:01:00 00:00:03:13 01:00:00:00 01:00:02:13" in text     # 2.5 s = 62.5 -> 63 frames
+    assert (
+        "001  AX       V     C        00:00:01:00 00:00:03:13 01:00:00:00 01:00:02:13" in text
+    )  # 2.5 s = 62.5 -> 63 frames
     assert "002  AX       V     C        00:00:01:00 00:00:03:13 01:00:02:13 01:00:05:01" in text
     assert timecode(25 * 3600, Fraction(25)) == "01:00:00:00"
 
@@ -82,8 +108,17 @@ def test_fcpxml_is_xml_with_whole_frames() -> None:
     assert seconds(root.find(".//sequence").get("duration")) == position
 
 
-@pytest.mark.parametrize(("measured", "exact"), [(23.976, Fraction(24000, 1001)), (29.97003, Fraction(30000, 1001)), (30.0, 30),
-                                                 (59.94, Fraction(60000, 1001)), (12.5, Fraction(25, 2)), (0.0, 25)])
+@pytest.mark.parametrize(
+    ("measured", "exact"),
+    [
+        (23.976, Fraction(24000, 1001)),
+        (29.97003, Fraction(30000, 1001)),
+        (30.0, 30),
+        (59.94, Fraction(60000, 1001)),
+        (12.5, Fraction(25, 2)),
+        (0.0, 25),
+    ],
+)
 def test_rates(measured: float, exact: Fraction) -> None:
     assert frame_rate(measured) == exact
 

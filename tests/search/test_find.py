@@ -1,4 +1,5 @@
 """The whole search over a real store: exact expectations, and the fast way against the slow one, ties included."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -30,8 +31,14 @@ def slow_scores(text: TextFeatures, features: np.ndarray, encoder: TinyEncoder) 
     def late(tokens: np.ndarray, others: np.ndarray, shares: np.ndarray) -> float:
         one = sum(share * max(float(t @ o) for o in others) for t, share in zip(tokens, shares))
         return (one + np.mean([max(float(t @ o) for t in tokens) for o in others])) / 2
-    return np.array([text.sentence @ mean, late(text.phrases[on], clips, weight / weight.sum()),
-                     late(text.words, frames, np.full(len(text.words), 1 / len(text.words)))])
+
+    return np.array(
+        [
+            text.sentence @ mean,
+            late(text.phrases[on], clips, weight / weight.sum()),
+            late(text.words, frames, np.full(len(text.words), 1 / len(text.words))),
+        ]
+    )
 
 
 def random_library(folder: Path, encoder: TinyEncoder, *, files: int, seed: int = 0) -> StoredLibrary:
@@ -59,8 +66,12 @@ def test_scores_of_candidates_are_the_definition(big: StoredLibrary, weights: Le
     encoder = TinyEncoder()
     asked = ask(encoder, parse('word1 "word2 word3"^2 word4 "word5"'))
     ranked = rank(asked, library=big, encoder=encoder, weights=weights, shortlist=50)
-    slow = np.stack([slow_scores(asked.text, ranked.batch.features[i][ranked.batch.mask[i]], encoder)
-                     for i in range(len(ranked.batch))])
+    slow = np.stack(
+        [
+            slow_scores(asked.text, ranked.batch.features[i][ranked.batch.mask[i]], encoder)
+            for i in range(len(ranked.batch))
+        ]
+    )
     np.testing.assert_allclose(ranked.scores, slow, atol=1e-5)
     np.testing.assert_allclose(ranked.totals, rerank.total(slow, weights), atol=1e-5)
 
@@ -79,36 +90,52 @@ def test_coarse_then_fine_finds_what_scoring_everything_finds(big: StoredLibrary
 
 def test_the_estimate_is_the_score_where_every_frame_is_its_own_clip(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    frames = np.stack([word_vector(w) for w in ("cat", "dog", "sea", "sky")])     # four unlike frames, four clips
+    frames = np.stack([word_vector(w) for w in ("cat", "dog", "sea", "sky")])  # four unlike frames, four clips
     library = make_library(tmp_path, {"a.mp4": frames}, encoder)
     asked, batch = ask(encoder, parse("dog sky")), all_windows(library)
     full = rerank.score(encoder, asked.text, batch, weights=EQUAL)
     if full.grids.clip_mask.sum() == 4:
-        np.testing.assert_allclose(rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=EQUAL), full.totals, atol=1e-3)
-    np.testing.assert_allclose(rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=LevelWeights(1, 0, 1)),
-                               rerank.total(full.scores, LevelWeights(1, 0, 1)), atol=1e-3)
+        np.testing.assert_allclose(
+            rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=EQUAL), full.totals, atol=1e-3
+        )
+    np.testing.assert_allclose(
+        rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=LevelWeights(1, 0, 1)),
+        rerank.total(full.scores, LevelWeights(1, 0, 1)),
+        atol=1e-3,
+    )
 
 
 def test_the_moment_has_the_bounds_of_its_scene(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {"long.mp4": scenes(("sea sky", 9), ("red car", 5), ("sea sky", 10)),
-                                      "other.mp4": scenes(("cat sofa", 12))}, encoder)
+    library = make_library(
+        tmp_path,
+        {"long.mp4": scenes(("sea sky", 9), ("red car", 5), ("sea sky", 10)), "other.mp4": scenes(("cat sofa", 12))},
+        encoder,
+    )
     result = find(ask(encoder, parse('"red car"')), library=library, encoder=encoder, weights=EQUAL).result
     hit = result.hits[0]
     assert hit.path.endswith("long.mp4") and (hit.start, hit.end) == (9.0, 14.0)
     assert 9 <= hit.still < 14
-    match, = hit.matches
+    (match,) = hit.matches
     assert match.phrase == "red car" and 9 <= match.start < match.end <= 14 and match.score > 0.99
 
 
 def test_two_scenes_of_a_file_are_two_moments_and_a_still_scene_is_one(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {
-        "twice.mp4": scenes(("dog beach", 6), ("sea sky", 12), ("dog beach", 6)), "still.mp4": scenes(("dog beach", 30)),
-        "none.mp4": scenes(("cat sofa", 12))}, encoder)
+    library = make_library(
+        tmp_path,
+        {
+            "twice.mp4": scenes(("dog beach", 6), ("sea sky", 12), ("dog beach", 6)),
+            "still.mp4": scenes(("dog beach", 30)),
+            "none.mp4": scenes(("cat sofa", 12)),
+        },
+        encoder,
+    )
     hits = find(ask(encoder, parse('"dog beach"')), library=library, encoder=encoder, weights=EQUAL).result.hits
-    of = {name: [(h.start, h.end) for h in hits if h.path.endswith(name) and h.scores.total > 0.9]
-          for name in ("twice.mp4", "still.mp4")}
+    of = {
+        name: [(h.start, h.end) for h in hits if h.path.endswith(name) and h.scores.total > 0.9]
+        for name in ("twice.mp4", "still.mp4")
+    }
     assert sorted(of["twice.mp4"]) == [(0.0, 6.0), (18.0, 24.0)]
     assert of["still.mp4"] == [(0.0, 30.0)]
 
@@ -131,10 +158,11 @@ def test_ties_go_by_path_then_start(tmp_path: Path) -> None:
 
 def test_copies_are_shown_once_and_named(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {"b.mp4": scenes(("dog", 8)), "a.mp4": scenes(("dog", 8)), "c.mp4": scenes(("dog", 20))},
-                           encoder)
+    library = make_library(
+        tmp_path, {"b.mp4": scenes(("dog", 8)), "a.mp4": scenes(("dog", 8)), "c.mp4": scenes(("dog", 20))}, encoder
+    )
     hits = find(ask(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL).result.hits
-    assert [Path(h.path).name for h in hits] == ["a.mp4", "c.mp4"]          # c is longer, so another film
+    assert [Path(h.path).name for h in hits] == ["a.mp4", "c.mp4"]  # c is longer, so another film
     assert [Path(p).name for p in hits[0].copies] == ["b.mp4"]
 
 
@@ -147,6 +175,7 @@ def test_an_excluded_phrase_removes(tmp_path: Path) -> None:
     def names(typed: str) -> list[str]:
         hits = find(ask(encoder, parse(typed)), library=library, encoder=encoder, weights=EQUAL).result.hits
         return [Path(h.path).name for h in hits]
+
     assert set(names("car")[:2]) == {"night.mp4", "day.mp4"}
     assert names("car -night")[0] == "day.mp4" and "night.mp4" not in names("car -night")
 
@@ -160,11 +189,16 @@ def test_phrases_are_weighed_switched_off_and_negated(tmp_path: Path) -> None:
     def first(phrase_weights: dict[str, float]) -> str:
         found = find(repaired(asked, phrase_weights, encoder=encoder), library=library, encoder=encoder, weights=EQUAL)
         return Path(found.result.hits[0].path).name
+
     assert first({"dog": 0.0}) == "cat.mp4" and first({"cat": 0.0}) == "dog.mp4"
     assert first({"dog": 3.0}) == "dog.mp4" and first({"cat": 3.0}) == "cat.mp4"
     assert first({"dog": -1.0}) == "cat.mp4"
-    assert [p.text for p in find(repaired(asked, {"dog": 0}, encoder=encoder), library=library, encoder=encoder, weights=EQUAL).result.phrases] \
-        == ["cat"]
+    assert [
+        p.text
+        for p in find(
+            repaired(asked, {"dog": 0}, encoder=encoder), library=library, encoder=encoder, weights=EQUAL
+        ).result.phrases
+    ] == ["cat"]
     with pytest.raises(ExplorerError, match="leave at least one"):
         repaired(asked, {"dog": 0, "cat": 0}, encoder=encoder)
 
@@ -185,19 +219,26 @@ def test_reweighing_is_searching_with_the_other_weights(big: StoredLibrary) -> N
     everything = rank(asked, library=library, encoder=encoder, weights=EQUAL, shortlist=10_000)
     again = rank(asked, library=library, encoder=encoder, weights=other, shortlist=10_000)
     moved = rerank.reweigh(everything, other)
-    assert dict(zip(moved.batch.ids.tolist(), moved.totals)) == pytest.approx(dict(zip(again.batch.ids.tolist(), again.totals)))
+    assert dict(zip(moved.batch.ids.tolist(), moved.totals)) == pytest.approx(
+        dict(zip(again.batch.ids.tolist(), again.totals))
+    )
 
 
 def test_filters(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    day = 1_700_000_000.0                                                   # November 2023
-    library = make_library(tmp_path, {"trips/a.mp4": scenes(("dog", 8)), "b.mp4": scenes(("dog", 20)), "c.mp4": scenes(("dog", 31))},
-                           encoder, **{"b.mp4": {"mtime": day}})
+    day = 1_700_000_000.0  # November 2023
+    library = make_library(
+        tmp_path,
+        {"trips/a.mp4": scenes(("dog", 8)), "b.mp4": scenes(("dog", 20)), "c.mp4": scenes(("dog", 31))},
+        encoder,
+        **{"b.mp4": {"mtime": day}},
+    )
 
     def names(typed: str) -> set[str]:
         found = find(ask(encoder, parse(typed)), library=library, encoder=encoder, weights=EQUAL).result
         assert found.hits or ("filters" in found.reason and not found.confident)
         return {Path(h.path).name for h in found.hits}
+
     assert names("dog in:trips") == {"a.mp4"} and names("dog after:2023") == {"b.mp4"}
     assert names("dog before:2023") == {"a.mp4", "c.mp4"} and names("dog longer:15 shorter:25") == {"b.mp4"}
     assert names("dog in:nowhere") == set()
@@ -205,19 +246,32 @@ def test_filters(tmp_path: Path) -> None:
 
 def test_pictures_and_more_like_this(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {"a.mp4": scenes(("w3", 8)), "b.mp4": scenes(("w3 w4", 9)), "c.mp4": scenes(("w5", 8))}, encoder)
+    library = make_library(
+        tmp_path, {"a.mp4": scenes(("w3", 8)), "b.mp4": scenes(("w3 w4", 9)), "c.mp4": scenes(("w5", 8))}, encoder
+    )
     picture = np.full((4, 4, 3), 3, np.uint8)
     hits = find(ask_image(encoder, picture), library=library, encoder=encoder, weights=EQUAL).result.hits
     assert [Path(h.path).name for h in hits] == ["a.mp4", "b.mp4", "c.mp4"]
     like = more_like(hits[0].window, library=library, encoder=encoder, weights=EQUAL).result.hits
     assert [Path(h.path).name for h in like] == ["b.mp4", "c.mp4"]
-    assert find(ask_vector(mean_vector(["w5"])), library=library, encoder=encoder, weights=EQUAL).result.hits[0].path.endswith("c.mp4")
+    assert (
+        find(ask_vector(mean_vector(["w5"])), library=library, encoder=encoder, weights=EQUAL)
+        .result.hits[0]
+        .path.endswith("c.mp4")
+    )
 
 
 def test_order_of_phrases(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {"right.mp4": scenes(("dog", 2), ("cat", 2)), "wrong.mp4": scenes(("cat", 2), ("dog", 2)),
-                                      "x.mp4": scenes(("sea", 5))}, encoder)
+    library = make_library(
+        tmp_path,
+        {
+            "right.mp4": scenes(("dog", 2), ("cat", 2)),
+            "wrong.mp4": scenes(("cat", 2), ("dog", 2)),
+            "x.mp4": scenes(("sea", 5)),
+        },
+        encoder,
+    )
     hits = find(ask(encoder, parse("dog then cat")), library=library, encoder=encoder, weights=EQUAL).result.hits
     order = {Path(h.path).name: h.in_order for h in hits}
     assert order["right.mp4"] is True and order["wrong.mp4"] is False
@@ -235,5 +289,7 @@ def test_an_empty_library_and_another_encoder_are_said(tmp_path: Path) -> None:
 def test_asked_keeps_the_text_as_encoded(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     asked = ask(encoder, parse('dog "cat"^3'))
-    assert isinstance(asked, Asked) and repaired(repaired(asked, {"cat": 2}, encoder=encoder), {"cat": 3}, encoder=encoder).text.sentence == pytest.approx(asked.text.sentence)
+    assert isinstance(asked, Asked) and repaired(
+        repaired(asked, {"cat": 2}, encoder=encoder), {"cat": 3}, encoder=encoder
+    ).text.sentence == pytest.approx(asked.text.sentence)
     assert replace(asked, excluded=()).encoded.sentence == pytest.approx(mean_vector(["dog", "cat"]))

@@ -1,4 +1,5 @@
 """The one door over real clips and the shipped model: every question the page can ask, and what it writes."""
+
 from __future__ import annotations
 
 import json
@@ -41,7 +42,10 @@ def test_a_hit_can_be_explained_shown_and_played(explorer: Explorer) -> None:
     assert Path(hit.path).name == "carphone_pristine.mp4"
     why = explorer.explain("a man in a suit", hit.public_id, hit.start)
     clips = len(why.clip_spans)
-    assert why.phrase_clip.shape == (len(why.phrases), clips) and why.word_frame.shape == (len(why.words), len(why.frame_times))
+    assert why.phrase_clip.shape == (len(why.phrases), clips) and why.word_frame.shape == (
+        len(why.words),
+        len(why.frame_times),
+    )
     assert why.assignment.shape == (len(why.frame_times), clips) and len(why.curve) == len(why.curve_times)
     still = explorer.still(hit.public_id, hit.still)
     assert still is not None and still[:3] == b"\xff\xd8\xff"
@@ -69,6 +73,7 @@ def test_a_picture_and_a_moment_are_questions_too(explorer: Explorer) -> None:
     from io import BytesIO
 
     from PIL import Image
+
     rabbit = named(explorer, "bigbuckbunny.mp4")
     still = explorer.still(rabbit, 2)
     assert still is not None
@@ -116,9 +121,13 @@ def test_hgr_reads_actions_and_entities_and_says_where_there_is_no_verb(explorer
     assert (why.reads, why.phrases, why.words) == (("actions", "entities"), ("drives",), ("man", "car"))
     silent = explorer.search("a white rabbit", model="hgr").hits[0]
     none = explorer.explain("a white rabbit", silent.public_id, silent.start, model="hgr")
-    assert none.phrases == () and len(none.phrase_clip) == 0 and none.words == ("white rabbit",) and silent.matches == ()
+    assert (
+        none.phrases == () and len(none.phrase_clip) == 0 and none.words == ("white rabbit",) and silent.matches == ()
+    )
     assert explorer.search("a man drives a car").reads == ("phrases", "words")
-    times = [node["time"] for node in explorer.graph("a man drives a car", hit.public_id, hit.start, model="hgr")["nodes"]]
+    times = [
+        node["time"] for node in explorer.graph("a man drives a car", hit.public_id, hit.start, model="hgr")["nodes"]
+    ]
     assert all(min(why.frame_times) <= time <= max(why.frame_times) for time in times)
     off = explorer.search("a man drives a car", model="hgr", phrase_weights={"man": 0.0})
     assert off.hits and "man" not in {phrase.text for phrase in off.phrases}
@@ -174,12 +183,14 @@ def test_the_sliders_start_at_the_model_s_own_weights(explorer: Explorer) -> Non
 
 def test_the_index_is_read_ahead_of_the_model_and_serves_its_searches(explorer: Explorer) -> None:
     wanted = explorer.search("a bicycle", remember=False)
-    explorer.searching.save()                                  # as a closing app does
+    explorer.searching.save()  # as a closing app does
     with Explorer(Settings(data_dir=explorer.settings.data_dir, device="cpu"), writer=False) as again:
         again.searching.read_ahead()
         ahead = again.searching._opened(explorer.encoder().name)
         assert len(ahead.vectors) == explorer.status()["windows"] and again.shelf.loaded("starter") is None
-        assert [hit.start for hit in again.search("a bicycle", remember=False).hits] == [hit.start for hit in wanted.hits]
+        assert [hit.start for hit in again.search("a bicycle", remember=False).hits] == [
+            hit.start for hit in wanted.hits
+        ]
         assert again.searching._opened(explorer.encoder().name) is ahead
 
 
@@ -192,8 +203,12 @@ def test_a_reader_beside_the_app_searches_but_does_not_write(explorer: Explorer)
 
 def test_a_changed_settings_file_and_a_damaged_desk_are_told_once(tmp_path: Path) -> None:
     told = []
-    for settings, desk in (('{"device": "cpu"}', ""), ('{"device": "cpu"}', '{"seal": 1}'), ('{"device": "cpu", "port": 7901}', '{"seal": 1}'),
-                           ('{"device": "cpu", "port": 7901}', "")):
+    for settings, desk in (
+        ('{"device": "cpu"}', ""),
+        ('{"device": "cpu"}', '{"seal": 1}'),
+        ('{"device": "cpu", "port": 7901}', '{"seal": 1}'),
+        ('{"device": "cpu", "port": 7901}', ""),
+    ):
         (tmp_path / "settings.json").write_text(settings, "ascii")
         if desk:
             (tmp_path / "desk.json").write_text(desk, "ascii")
@@ -206,8 +221,12 @@ def test_a_changed_settings_file_and_a_damaged_desk_are_told_once(tmp_path: Path
 def test_folders_that_cannot_be_taken_are_one_sentence(explorer: Explorer, tmp_path: Path) -> None:
     file = tmp_path / "film.mp4"
     file.touch()
-    for path, words in (("", "no folder"), (str(tmp_path / "none"), "no folder"), (str(file), "is a file"),
-                        (str(explorer.settings.data_dir.parent), "own data")):
+    for path, words in (
+        ("", "no folder"),
+        (str(tmp_path / "none"), "no folder"),
+        (str(file), "is a file"),
+        (str(explorer.settings.data_dir.parent), "own data"),
+    ):
         with pytest.raises(ExplorerError, match=words):
             explorer.add_folder(path)
     assert os.listdir(tmp_path) == ["film.mp4"]

@@ -1,4 +1,5 @@
 """Jobs: one of a kind at a time, really stopped, resumed after a crash, patient with a full disk."""
+
 from __future__ import annotations
 
 import errno
@@ -60,9 +61,14 @@ def until(condition, seconds: float = 10.0) -> None:
 
 def test_a_job_runs_to_its_end_and_is_remembered(jobs: Jobs, store: Store) -> None:
     job = jobs.wait(jobs.start("index", {"name": "films"}, Work(5)), 10)
-    assert (job.state, job.progress.done, job.progress.current, job.arguments) == ("done", 5, "films", {"name": "films"})
+    assert (job.state, job.progress.done, job.progress.current, job.arguments) == (
+        "done",
+        5,
+        "films",
+        {"name": "films"},
+    )
     assert job.finished >= job.created
-    later = Jobs(store).get(job.id)                              # as another start of the app reads it
+    later = Jobs(store).get(job.id)  # as another start of the app reads it
     assert later == job and Jobs(store).list() == (job,)
 
 
@@ -81,8 +87,9 @@ def test_cancel_is_quick_and_wakes_a_generator_that_waits(jobs: Jobs) -> None:
 
     def stuck(arguments: dict) -> Iterator[Progress]:
         yield Progress("decode")
-        woken.wait(30)                                           # as if a child had to be killed first
+        woken.wait(30)  # as if a child had to be killed first
         raise RuntimeError("the child is gone")
+
     job = jobs.start("index", {}, stuck, stop=woken.set)
     until(lambda: jobs.get(job).progress.stage == "decode")
     began = time.monotonic()
@@ -125,6 +132,7 @@ def test_errors_become_one_sentence(jobs: Jobs) -> None:
     def ours(arguments: dict) -> Iterator[Progress]:
         raise KeyError("oops")
         yield
+
     assert jobs.wait(jobs.start("a", {}, person), 5).error == "cannot read /x; check its permissions"
     failed = jobs.wait(jobs.start("b", {}, ours), 5)
     assert failed.state == "failed" and "KeyError" in failed.error
@@ -134,21 +142,28 @@ def test_failures_of_files_are_gathered(jobs: Jobs, store: Store) -> None:
     def work(arguments: dict) -> Iterator[Progress]:
         for i in range(5):
             yield Progress("decode", failures=(Failure(f"/v/{i % 3}.mp4", f"reason {i}"),))
+
     job = jobs.wait(jobs.start("index", {}, work), 5)
-    assert [(f.path, f.reason) for f in job.progress.failures] == [("/v/0.mp4", "reason 3"), ("/v/1.mp4", "reason 4"), ("/v/2.mp4", "reason 2")]
+    assert [(f.path, f.reason) for f in job.progress.failures] == [
+        ("/v/0.mp4", "reason 3"),
+        ("/v/1.mp4", "reason 4"),
+        ("/v/2.mp4", "reason 2"),
+    ]
     assert Jobs(store).get(job.id).progress.failures == job.progress.failures
 
 
 def test_progress_is_written_at_most_four_times_a_second(jobs: Jobs, store: Store) -> None:
     written = []
-    store.database._writer.set_trace_callback(lambda sql: written.append(sql) if sql.startswith("UPDATE jobs SET state") else None)
+    store.database._writer.set_trace_callback(
+        lambda sql: written.append(sql) if sql.startswith("UPDATE jobs SET state") else None
+    )
     began = time.monotonic()
     jobs.wait(jobs.start("index", {}, Work(100)), 20)
     assert len(written) <= 4 * (time.monotonic() - began) + 3
 
 
 def test_a_full_disk_pauses_and_the_job_goes_on_by_itself(store: Store) -> None:
-    jobs = Jobs(store, room=1 << 60, look_every=0.05)            # no disk has that much room
+    jobs = Jobs(store, room=1 << 60, look_every=0.05)  # no disk has that much room
     tries = []
 
     def work(arguments: dict) -> Iterator[Progress]:
@@ -156,10 +171,11 @@ def test_a_full_disk_pauses_and_the_job_goes_on_by_itself(store: Store) -> None:
         yield Progress("encode", done=1)
         if len(tries) == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
+
     job = jobs.start("index", {}, work)
     until(lambda: jobs.get(job).state == "paused")
-    assert "no space left" in jobs.get(job).error and store.counts().videos == 0      # reading still works
-    jobs.room = 1                                                # the person frees some space
+    assert "no space left" in jobs.get(job).error and store.counts().videos == 0  # reading still works
+    jobs.room = 1  # the person frees some space
     until(lambda: jobs.get(job).state == "done")
     assert len(tries) == 2 and jobs.get(job).error == ""
     jobs.room = 1 << 60
@@ -202,7 +218,9 @@ time.sleep(0.5)
 print("BEGUN", flush=True)
 time.sleep(60)
 """
-    child = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "index.db")], cwd=PROJECT, stdout=subprocess.PIPE, text=True)
+    child = subprocess.Popen(
+        [sys.executable, "-c", code, str(tmp_path / "index.db")], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
     assert child.stdout.readline() == "BEGUN\n"
     child.kill()
     child.communicate()

@@ -1,4 +1,5 @@
 """Judgements re-rank the search they were made on, by one rule, and can be taken back."""
+
 from __future__ import annotations
 
 import json
@@ -17,7 +18,7 @@ def hit(path: str, start: float, total: float) -> Hit:
     return Hit(0, path, path, start, start + 4, 0, LevelScores(total, total, total, total), 0.5)
 
 
-HITS = (hit("a.mp4", 0, .5), hit("b.mp4", 0, .4), hit("a.mp4", 10, .3), hit("c.mp4", 0, .2))
+HITS = (hit("a.mp4", 0, 0.5), hit("b.mp4", 0, 0.4), hit("a.mp4", 10, 0.3), hit("c.mp4", 0, 0.2))
 FOUND = SearchResult(Query(ASKED), (), HITS, False, "probably nothing here")
 
 
@@ -74,7 +75,14 @@ def test_a_file_the_person_edited_is_read_again_and_broken_lines_are_passed_over
     kept.add("video", ASKED, "b.mp4", good=True)
     assert len(kept.of(ASKED)) == 1
     line = {"kind": "video", "text": ASKED, "file": "c.mp4", "time": None, "phrase": None, "word": None, "good": False}
-    broken = ("{", "[1]", "{}", '{"kind": "video"}', '{"kind": "else", "file": "x", "good": true}', '{"kind": ["video"], "file": "x"}')
+    broken = (
+        "{",
+        "[1]",
+        "{}",
+        '{"kind": "video"}',
+        '{"kind": "else", "file": "x", "good": true}',
+        '{"kind": ["video"], "file": "x"}',
+    )
     kept.notes.path.write_text("\n".join([*broken, json.dumps(line)]), "utf-8")
     assert order(kept) == [("a.mp4", 0), ("b.mp4", 0), ("a.mp4", 10), ("c.mp4", 0)]
 

@@ -1,4 +1,5 @@
 """`check` finds what can go wrong, mends what can be made again, and leaves the index equal to the database."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -38,10 +39,10 @@ def test_each_inconsistency_is_found_and_mended(tmp_path: Path, name: str) -> No
         with store.database.write() as connection:
             connection.execute(BREAKS[name])
         assert [f for f in check(store) if not f.repaired], name
-        for _ in range(3):                                       # mending one thing may lay another bare
+        for _ in range(3):  # mending one thing may lay another bare
             check(store, repair=True)
         assert check(store) == []
-        assert store.by_path("/v/b.mp4").state == "indexed"      # the sound one is left alone
+        assert store.by_path("/v/b.mp4").state == "indexed"  # the sound one is left alone
 
 
 def test_a_stale_cache_is_no_fault_and_a_wrong_one_is_made_again(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 """Migrations: every older database opens, a failure or a kill leaves the old or the new, a newer one is refused."""
+
 from __future__ import annotations
 
 import sqlite3

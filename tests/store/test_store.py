@@ -1,4 +1,5 @@
 """The store: one row a file, features shared by equal content, filters, counts, many threads."""
+
 from __future__ import annotations
 
 import os
@@ -22,8 +23,19 @@ def unit(rows: int, dim: int = 16, *, seed: int = 0) -> np.ndarray:
     return (x / np.linalg.norm(x, axis=1, keepdims=True)).astype(np.float16)
 
 
-def put(store: Store, path: str, *, fingerprint: str, frames: int = 31, encoder: str = "e", mtime: int = 10**9, seed: int = 0,
-        duration: float = 30.0, root: str = "/v", damage: str = "") -> int:
+def put(
+    store: Store,
+    path: str,
+    *,
+    fingerprint: str,
+    frames: int = 31,
+    encoder: str = "e",
+    mtime: int = 10**9,
+    seed: int = 0,
+    duration: float = 30.0,
+    root: str = "/v",
+    damage: str = "",
+) -> int:
     """Keep a made-up video of `frames` frames with windows of 12, half overlap."""
     file = VideoFile(path, 100, mtime, fingerprint)
     store.add_files(store.add_root(root).id, [file])
@@ -31,9 +43,18 @@ def put(store: Store, path: str, *, fingerprint: str, frames: int = 31, encoder:
     assert video is not None
     firsts = [*range(0, frames - 12, 6), frames - 12]
     windows = [Window(i, float(f), f + 12.0, f, 12) for i, f in enumerate(firsts)]
-    store.put_video(video.id, file, info=VideoInfo(duration, 640, 360, 25.0, "h264", "mp4"), tower="t", sampling="s",
-                    features=FrameFeatures(np.arange(frames) + 0.5, unit(frames, seed=seed)), windows=windows,
-                    vectors=unit(len(windows), seed=seed + 1), encoder=encoder, damage=damage)
+    store.put_video(
+        video.id,
+        file,
+        info=VideoInfo(duration, 640, 360, 25.0, "h264", "mp4"),
+        tower="t",
+        sampling="s",
+        features=FrameFeatures(np.arange(frames) + 0.5, unit(frames, seed=seed)),
+        windows=windows,
+        vectors=unit(len(windows), seed=seed + 1),
+        encoder=encoder,
+        damage=damage,
+    )
     return video.id
 
 
@@ -58,12 +79,12 @@ def test_candidates_are_the_frames_of_their_windows_in_the_order_asked(store: St
     windows = [w for video in store.videos() for w in store.windows_of(video.id)]
     order = np.random.default_rng(1).permutation(len(windows))
     asked = [windows[i].id for i in order]
-    found = store.candidate_features([*asked, 10**6])            # a window that is gone is left out
+    found = store.candidate_features([*asked, 10**6])  # a window that is gone is left out
     assert [w.id for w in found.windows] == asked and found.mask.all()
     for window, features in zip(found.windows, found.features):
-        slow = store.features(window.video_id).vectors[window.first:window.first + window.count]
+        slow = store.features(window.video_id).vectors[window.first : window.first + window.count]
         assert np.array_equal(features, slow)
-    assert BLOCK_ROWS != 19                                      # a window that begins inside a block was among them
+    assert BLOCK_ROWS != 19  # a window that begins inside a block was among them
 
 
 def test_equal_content_shares_features_and_they_go_with_the_last_file(store: Store) -> None:
@@ -80,7 +101,7 @@ def test_missing_is_marked_and_everything_is_back_with_the_file(store: Store) ->
     windows = store.windows_of(video_id)
     store.mark_missing([video_id])
     assert store.counts().missing == 1 and store.counts().damaged == 0
-    assert len(store.allowed_windows()) == 0                     # not shown
+    assert len(store.allowed_windows()) == 0  # not shown
     store.mark_present([video_id])
     assert store.video(video_id).state == "damaged" and store.windows_of(video_id) == windows
     assert store.allowed_windows() is None
@@ -99,6 +120,7 @@ def test_filters(store: Store) -> None:
     def videos(**filters: object) -> set[int]:
         ids = store.allowed_windows(**filters)
         return {window.video_id for window in store.windows(ids.tolist()).values()}
+
     assert videos(folders=["trips"]) == {old} and videos(folders=["/v/trips/2020"]) == {old}
     assert videos(folders=["trips2", "2020"]) == {old, new} and videos(folders=["nowhere"]) == set()
     assert videos(after=2_000) == {new} and videos(before=2_000) == {old}
@@ -140,6 +162,7 @@ def test_readers_and_a_writer_at_once(store: Store) -> None:
                 assert found.mask.all() and store.counts().videos >= 3
         except Exception as error:
             errors.append(error)
+
     threads = [threading.Thread(target=read) for _ in range(6)]
     for thread in threads:
         thread.start()
@@ -154,7 +177,7 @@ def test_a_full_disk_is_told_and_leaves_nothing_half_written(store: Store) -> No
     put(store, "/v/a.mp4", fingerprint="f")
     with store.database.write() as connection:
         pages = connection.execute("PRAGMA page_count").fetchone()[0]
-    store.database._writer.execute(f"PRAGMA max_page_count = {pages + 1}")    # SQLite's own way of being full
+    store.database._writer.execute(f"PRAGMA max_page_count = {pages + 1}")  # SQLite's own way of being full
     with pytest.raises(DiskFull, match="free some space"):
         put(store, "/v/b.mp4", fingerprint="g", frames=500)
     assert len(store.videos(state="indexed")) == 1 and check(store) == []
@@ -186,11 +209,21 @@ def test_a_reading_store_cannot_write(tmp_path: Path) -> None:
 def test_an_hour_of_video_takes_less_than_six_megabytes(tmp_path: Path) -> None:
     """D = 512, one frame a second, windows of 12 with half overlap; the coarse cache is counted too."""
     from explorer.store.vectors import VectorCache
+
     with Store(tmp_path / "index.db") as store:
         root, file = store.add_root("/v"), VideoFile("/v/a.mp4", 1, 1, "f")
         store.add_files(root.id, [file])
         windows = [Window(i, 6.0 * i, 6.0 * i + 12, 6 * i, 12) for i in range(599)]
-        store.put_video(1, file, info=INFO, features=FrameFeatures(np.arange(3600) + 0.5, unit(3600, 512)), tower="t",
-                        sampling="s", windows=windows, vectors=unit(599, 512), encoder="e")
+        store.put_video(
+            1,
+            file,
+            info=INFO,
+            features=FrameFeatures(np.arange(3600) + 0.5, unit(3600, 512)),
+            tower="t",
+            sampling="s",
+            windows=windows,
+            vectors=unit(599, 512),
+            encoder="e",
+        )
         VectorCache(store, tmp_path / "vectors.faiss", encoder="e").save()
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) < 6_000_000

@@ -1,4 +1,5 @@
 """The coarse cache: equal to the plain way, in step with the database, rebuilt when in doubt."""
+
 from __future__ import annotations
 
 import os
@@ -22,7 +23,7 @@ PROJECT = Path(__file__).resolve().parents[2]
 def store(tmp_path: Path):
     with Store(tmp_path / "index.db") as opened:
         for i in range(20):
-            put(opened, f"/v/{i}.mp4", fingerprint=f"f{i}", frames=40, seed=i % 15)     # five videos are equal: ties
+            put(opened, f"/v/{i}.mp4", fingerprint=f"f{i}", frames=40, seed=i % 15)  # five videos are equal: ties
         yield opened
 
 
@@ -43,7 +44,12 @@ def slow(store: Store, query: np.ndarray, k: int, allowed: np.ndarray | None = N
 def test_it_finds_what_the_plain_way_finds(store: Store) -> None:
     cache, chance = cache_of(store), np.random.default_rng(5)
     for query in unit(20, seed=99).astype(np.float32):
-        for allowed in (None, chance.choice(store.window_ids("e"), 17, replace=False), np.array([3]), np.array([], int)):
+        for allowed in (
+            None,
+            chance.choice(store.window_ids("e"), 17, replace=False),
+            np.array([3]),
+            np.array([], int),
+        ):
             ids, scores = cache.search(query, 500, allowed=allowed)
             right_ids, right = slow(store, query, 500, allowed)
             assert sorted(ids) == sorted(right_ids) and np.allclose(scores, right, atol=1e-5)
@@ -51,7 +57,7 @@ def test_it_finds_what_the_plain_way_finds(store: Store) -> None:
 
 
 def test_equal_scores_come_by_number_and_k_is_kept(store: Store) -> None:
-    query = unit(7, seed=1)[0].astype(np.float32)                # exactly a stored vector, of two videos
+    query = unit(7, seed=1)[0].astype(np.float32)  # exactly a stored vector, of two videos
     ids, scores = cache_of(store).search(query, 2)
     assert len(ids) == 2 and scores[0] == scores[1] and ids[0] < ids[1]
 
@@ -60,9 +66,12 @@ def test_it_follows_the_database(store: Store) -> None:
     cache = cache_of(store)
     cache.save()
     cache = cache_of(store)
-    for change in (lambda: put(store, "/v/new.mp4", fingerprint="n", seed=77),
-                   lambda: put(store, "/v/3.mp4", fingerprint="f3b", seed=78),
-                   lambda: store.remove_root(1), lambda: put(store, "/w/x.mp4", fingerprint="x", root="/w", seed=3)):
+    for change in (
+        lambda: put(store, "/v/new.mp4", fingerprint="n", seed=77),
+        lambda: put(store, "/v/3.mp4", fingerprint="f3b", seed=78),
+        lambda: store.remove_root(1),
+        lambda: put(store, "/w/x.mp4", fingerprint="x", root="/w", seed=3),
+    ):
         change()
         cache.refresh()
         ids = store.window_ids("e")
@@ -75,7 +84,7 @@ def test_the_file_is_used_when_whole_and_any_flipped_bit_is_noticed(store: Store
     cache_of(store).save()
     fresh = cache_of(store)
     fresh._load(store.marks())
-    assert len(fresh) == len(store.window_ids("e"))              # really read, not rebuilt
+    assert len(fresh) == len(store.window_ids("e"))  # really read, not rebuilt
     chance, query = np.random.default_rng(0), unit(1, seed=4)[0].astype(np.float32)
     right = cache_of(store).search(query, 10)
     for name in ("vectors.faiss", "vectors.ids", "vectors.json"):
@@ -88,19 +97,23 @@ def test_the_file_is_used_when_whole_and_any_flipped_bit_is_noticed(store: Store
             fresh = cache_of(store)
             assert fresh.difference() == "the file is damaged", (name, bit)
             assert np.array_equal(fresh.search(query, 10)[0], right[0])
-        path.write_bytes(whole[:len(whole) // 2])
+        path.write_bytes(whole[: len(whole) // 2])
         assert cache_of(store).difference() == "the file is damaged"
         path.write_bytes(whole)
 
 
-@pytest.mark.parametrize("block", [1 << 20, 1000, 1])        # one block, many with a short last one, one a byte
-def test_what_is_read_equals_what_is_made_from_the_database(store: Store, monkeypatch: pytest.MonkeyPatch, block: int) -> None:
+@pytest.mark.parametrize("block", [1 << 20, 1000, 1])  # one block, many with a short last one, one a byte
+def test_what_is_read_equals_what_is_made_from_the_database(
+    store: Store, monkeypatch: pytest.MonkeyPatch, block: int
+) -> None:
     monkeypatch.setattr(vector_file, "BLOCK", block)
     made = cache_of(store)
     made.save()
     read = cache_of(store)
     read._load(store.marks())
-    assert np.array_equal(read._ids, made._ids) and np.array_equal(vectors._codes(read._index), vectors._codes(made._index))
+    assert np.array_equal(read._ids, made._ids) and np.array_equal(
+        vectors._codes(read._index), vectors._codes(made._index)
+    )
     assert np.array_equal(read.ids(), store.window_ids("e")) and read._agrees(read.ids())
     for query in unit(5, seed=7).astype(np.float32):
         (ids, scores), (right, values) = read.search(query, 500), made.search(query, 500)
@@ -162,5 +175,7 @@ index.add(x)
 for _ in range(3):
     assert (index.search(x[:50], 1)[1].shape, torch.from_numpy(x @ x.T).relu().sum() > 0) == ((50, 1), True)
 """
-    done = subprocess.run([sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, "OMP_NUM_THREADS": "2"}, capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr

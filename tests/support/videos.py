@@ -1,4 +1,5 @@
 """Draws and encodes the videos that tests need: numbered stripes, plain colours, any container and codec PyAV can write."""
+
 from __future__ import annotations
 
 import os
@@ -7,12 +8,12 @@ from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
 
-os.environ.setdefault("SVT_LOG", "1")     # the AV1 encoder otherwise writes its settings to the terminal
+os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder otherwise writes its settings to the terminal
 
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 
-BITS = 10                          # numbers 0..1023
+BITS = 10  # numbers 0..1023
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220)}
 
 
@@ -29,9 +30,9 @@ class Recipe:
     gop: int = 25
     b_frames: int = 0
     pixel_format: str = "yuv420p"
-    rotation: float = 0.0             # degrees clockwise that a viewer has to turn the picture
+    rotation: float = 0.0  # degrees clockwise that a viewer has to turn the picture
     pixel_shape: Fraction | None = None
-    start: float = 0.0                # seconds before the first frame
+    start: float = 0.0  # seconds before the first frame
 
 
 def stripes(number: int, width: int, height: int) -> np.ndarray:
@@ -48,7 +49,7 @@ def read_stripes(picture: np.ndarray) -> int:
     """The number drawn by `stripes`, of a picture scaled to any size; -1 where the two guard stripes are wrong."""
     height, width = picture.shape[:2]
     centres = ((np.arange(BITS + 2) + 0.5) * width / (BITS + 2)).astype(int)
-    rows = picture[height // 3:max(2 * height // 3, height // 3 + 1)]
+    rows = picture[height // 3 : max(2 * height // 3, height // 3 + 1)]
     bits = [int(rows[:, centre].mean() > 126) for centre in centres]
     return int("".join(map(str, bits[2:])), 2) if bits[:2] == [1, 0] else -1
 
@@ -61,13 +62,19 @@ def plain(colour: str | tuple[int, int, int], width: int, height: int) -> np.nda
 def quarters(width: int, height: int) -> np.ndarray:
     """(H, W, 3): red top left, green top right, blue bottom left, white bottom right, so that a turn is seen."""
     picture = np.empty((height, width, 3), np.uint8)
-    picture[:height // 2, :width // 2], picture[:height // 2, width // 2:] = COLOURS["red"], COLOURS["green"]
-    picture[height // 2:, :width // 2], picture[height // 2:, width // 2:] = COLOURS["blue"], (240, 240, 240)
+    picture[: height // 2, : width // 2], picture[: height // 2, width // 2 :] = COLOURS["red"], COLOURS["green"]
+    picture[height // 2 :, : width // 2], picture[height // 2 :, width // 2 :] = COLOURS["blue"], (240, 240, 240)
     return picture
 
 
-def encode(path: Path | str, pictures: Iterable[np.ndarray], recipe: Recipe = Recipe(), *, times: Sequence[float] | None = None,
-           sound: bool = False) -> Path:
+def encode(
+    path: Path | str,
+    pictures: Iterable[np.ndarray],
+    recipe: Recipe = Recipe(),
+    *,
+    times: Sequence[float] | None = None,
+    sound: bool = False,
+) -> Path:
     """Encode (H, W, 3) uint8 pictures; `times` are seconds of each for a variable rate. Returns the path."""
     path = Path(path)
     rate = Fraction(recipe.fps)
@@ -82,7 +89,7 @@ def encode(path: Path | str, pictures: Iterable[np.ndarray], recipe: Recipe = Re
         if recipe.pixel_shape:
             stream.codec_context.sample_aspect_ratio = recipe.pixel_shape
         if recipe.rotation:
-            stream.set_display_rotation(-recipe.rotation)      # counter-clockwise there
+            stream.set_display_rotation(-recipe.rotation)  # counter-clockwise there
         audio = file.add_stream("aac", rate=44100) if sound else None
         for number, picture in enumerate(pictures):
             frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format=recipe.pixel_format)
@@ -102,8 +109,11 @@ def numbered(path: Path | str, recipe: Recipe = Recipe(), *, sound: bool = False
 
 def coloured(path: Path | str, parts: Sequence[tuple[str, float]], recipe: Recipe = Recipe()) -> Path:
     """A video of plain colours, each for its seconds: [("red", 5.0), ("blue", 5.0)]."""
-    pictures = (plain(colour, recipe.width, recipe.height)
-                for colour, seconds in parts for _ in range(round(seconds * float(recipe.fps))))
+    pictures = (
+        plain(colour, recipe.width, recipe.height)
+        for colour, seconds in parts
+        for _ in range(round(seconds * float(recipe.fps)))
+    )
     return encode(path, pictures, recipe)
 
 
@@ -122,7 +132,13 @@ def _muxer(suffix: str) -> str:
 
 def _options(recipe: Recipe) -> dict[str, str]:
     """Quick encoders: tests want right frames, not small files."""
-    return {"libx264": {"preset": "ultrafast", "bf": str(recipe.b_frames)},
-            "libx265": {"preset": "ultrafast", "x265-params": f"log-level=none:pools=1:keyint={recipe.gop}:bframes={recipe.b_frames}"},
-            "libvpx": {"deadline": "realtime", "cpu-used": "8"}, "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
-            "libsvtav1": {"preset": "12", "svtav1-params": "lp=1"}}.get(recipe.codec, {})
+    return {
+        "libx264": {"preset": "ultrafast", "bf": str(recipe.b_frames)},
+        "libx265": {
+            "preset": "ultrafast",
+            "x265-params": f"log-level=none:pools=1:keyint={recipe.gop}:bframes={recipe.b_frames}",
+        },
+        "libvpx": {"deadline": "realtime", "cpu-used": "8"},
+        "libvpx-vp9": {"deadline": "realtime", "cpu-used": "8"},
+        "libsvtav1": {"preset": "12", "svtav1-params": "lp=1"},
+    }.get(recipe.codec, {})

@@ -1,4 +1,5 @@
 """Slide-shows and concatenations whose truth is known: exact features give exact alignment, noise gives chance."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -7,7 +8,15 @@ import pytest
 from explorer.config import ModelConfig
 from explorer.model.hcmi import HCMI
 from explorer.records import TextFeatures
-from explorer.training.alignment import alignment_table, concatenate, moments, phrase_alignment, proposals, shot_borders, span_iou
+from explorer.training.alignment import (
+    alignment_table,
+    concatenate,
+    moments,
+    phrase_alignment,
+    proposals,
+    shot_borders,
+    span_iou,
+)
 from explorer.training.slideshow import Slideshow, compose, frame_features, frame_pixels
 from tests.support.synthetic import unit
 
@@ -27,7 +36,9 @@ def test_shows_are_seeded_and_their_borders_hold_every_frame() -> None:
     assert all(len(set(show.photos)) == 4 and show.borders[0] == 0 and show.borders[-1] == 12 for show in shows)
     assert all(np.diff(show.borders).min() >= 1 for show in shows)
     again = compose(16, shows=50, slides=4, frames=12, seed=3)
-    assert all((a.photos == b.photos).all() and (a.borders == b.borders).all() for a, b in zip(shows, again, strict=True))
+    assert all(
+        (a.photos == b.photos).all() and (a.borders == b.borders).all() for a, b in zip(shows, again, strict=True)
+    )
     assert compose(4, shows=1, uneven=False)[0].borders.tolist() == [0, 3, 6, 9, 12]
     with pytest.raises(ValueError, match="slides"):
         compose(3, shows=1, slides=4)
@@ -35,24 +46,33 @@ def test_shows_are_seeded_and_their_borders_hold_every_frame() -> None:
 
 def test_exact_photos_are_pointed_at_exactly() -> None:
     shows = compose(16, shows=20, seed=1)
-    found = phrase_alignment(plain(), shows, [frame_features(s, PHOTOS) for s in shows],
-                             [[caption(PHOTOS[p]) for p in s.photos] for s in shows])
+    found = phrase_alignment(
+        plain(),
+        shows,
+        [frame_features(s, PHOTOS) for s in shows],
+        [[caption(PHOTOS[p]) for p in s.photos] for s in shows],
+    )
     assert found == {"phrases": 80, "pointing": 100.0, "chance": 25.0, "iou": 100.0}
 
 
 def test_captions_that_know_nothing_point_by_chance() -> None:
     rng = np.random.default_rng(0)
     shows = compose(16, shows=150, seed=1)
-    found = phrase_alignment(plain(), shows, [frame_features(s, PHOTOS, noise=0.1, seed=i) for i, s in enumerate(shows)],
-                             [[caption(unit(rng.normal(size=16))) for _ in s.photos] for s in shows])
+    found = phrase_alignment(
+        plain(),
+        shows,
+        [frame_features(s, PHOTOS, noise=0.1, seed=i) for i, s in enumerate(shows)],
+        [[caption(unit(rng.normal(size=16))) for _ in s.photos] for s in shows],
+    )
     assert 17 < found["pointing"] < 33 and found["chance"] == pytest.approx(25.0)
 
 
 def test_a_clip_smeared_over_the_video_is_not_right() -> None:
     one = HCMI(ModelConfig(dim=16, heads=2, clips=1)).eval()
     shows = compose(16, shows=5, uneven=False)
-    found = phrase_alignment(one, shows, [frame_features(s, PHOTOS) for s in shows],
-                             [[caption(PHOTOS[p]) for p in s.photos] for s in shows])
+    found = phrase_alignment(
+        one, shows, [frame_features(s, PHOTOS) for s in shows], [[caption(PHOTOS[p]) for p in s.photos] for s in shows]
+    )
     assert found["pointing"] == 0.0 and found["iou"] == pytest.approx(25.0)
 
 
@@ -67,8 +87,11 @@ def test_pixels_follow_the_photos() -> None:
 
 def test_moments_of_a_concatenation_are_found_with_their_borders() -> None:
     lengths = [3, 7, 5, 4, 6]
-    line = concatenate([np.arange(n) + 0.5 for n in lengths], [np.repeat(PHOTOS[v][None], n, axis=0) for v, n in enumerate(lengths)],
-                       [float(n) for n in lengths])
+    line = concatenate(
+        [np.arange(n) + 0.5 for n in lengths],
+        [np.repeat(PHOTOS[v][None], n, axis=0) for v, n in enumerate(lengths)],
+        [float(n) for n in lengths],
+    )
     assert shot_borders(line).tolist() == [0, 3, 10, 15, 19, 25]
     assert line.spans.tolist() == [[0, 3], [3, 10], [10, 15], [15, 19], [19, 25]]
     found = moments(plain(), line, [caption(PHOTOS[v]) for v in range(5)], np.arange(5))

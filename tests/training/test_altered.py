@@ -1,4 +1,5 @@
 """The altered-sentence term by hand, its draws, and that training on it teaches the difference."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -33,8 +34,10 @@ def test_scores_are_those_of_each_pair_alone() -> None:
 def test_the_term_by_hand_and_its_draws() -> None:
     asked, net = questions(), model().eval()
     with torch.no_grad():
-        found = [altered_hinge(asked, batch=8, margin=0.3, weight=2.0, seed=seed)(net, step).item()
-                 for seed, step in ((0, 0), (0, 0), (0, 1), (1, 0))]
+        found = [
+            altered_hinge(asked, batch=8, margin=0.3, weight=2.0, seed=seed)(net, step).item()
+            for seed, step in ((0, 0), (0, 0), (0, 1), (1, 0))
+        ]
         true, altered = (scores.numpy() for scores in pair_scores(net, asked, range(len(asked))))
     rng = np.random.default_rng([0, 0])
     rows = [int(rng.choice([np.arange(0, 12, 2), np.arange(1, 12, 2)][i % 2])) for i in range(8)]
@@ -62,7 +65,12 @@ def test_accuracies_by_hand() -> None:
 def test_training_on_it_tells_them_apart() -> None:
     asked, net = questions(), model()
     before = float(np.subtract(*(s.detach().numpy() for s in pair_scores(net.eval(), asked, range(12)))).mean())
-    for _ in fit(net, pairs(12, 1), TrainConfig(epochs=10, batch_size=6, lr=5e-3), penalty=altered_hinge(asked, batch=8, weight=5.0)):
+    for _ in fit(
+        net,
+        pairs(12, 1),
+        TrainConfig(epochs=10, batch_size=6, lr=5e-3),
+        penalty=altered_hinge(asked, batch=8, weight=5.0),
+    ):
         pass
     with torch.no_grad():
         after = float(np.subtract(*(s.numpy() for s in pair_scores(net.eval(), asked, range(12)))).mean())

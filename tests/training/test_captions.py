@@ -1,4 +1,5 @@
 """A person's captions file, good and bad: each trouble is one sentence with file and line."""
+
 from __future__ import annotations
 
 import json
@@ -17,11 +18,17 @@ def write(tmp_path: Path, text: str | bytes, name: str = "captions.jsonl") -> Pa
 
 
 def test_both_forms_of_a_line_and_other_languages(tmp_path: Path) -> None:
-    path = write(tmp_path, '{"file": "a.mp4", "captions": ["a dog", "ein Hund läuft"]}\n\n'
-                           '{"file": "b.mp4", "caption": "猫が跳ぶ 🐈", "start": 1, "end": 2.5}\n')
+    path = write(
+        tmp_path,
+        '{"file": "a.mp4", "captions": ["a dog", "ein Hund läuft"]}\n\n'
+        '{"file": "b.mp4", "caption": "猫が跳ぶ 🐈", "start": 1, "end": 2.5}\n',
+    )
     found = read_captions(path)
-    assert found.pairs == (CaptionPair("a.mp4", "a dog"), CaptionPair("a.mp4", "ein Hund läuft"),
-                           CaptionPair("b.mp4", "猫が跳ぶ 🐈", 1.0, 2.5))
+    assert found.pairs == (
+        CaptionPair("a.mp4", "a dog"),
+        CaptionPair("a.mp4", "ein Hund läuft"),
+        CaptionPair("b.mp4", "猫が跳ぶ 🐈", 1.0, 2.5),
+    )
     assert found.notices == ()
 
 
@@ -45,28 +52,35 @@ def test_a_caption_of_ten_thousand_words_is_cut_with_a_notice(tmp_path: Path) ->
 
 
 def test_lines_that_miss_a_half_are_left_out_and_named(tmp_path: Path) -> None:
-    found = read_captions(write(tmp_path, '{"caption": "no video"}\n{"file": "b.mp4", "captions": [" "]}\n'
-                                          '{"file": "c.mp4", "caption": "kept"}'))
+    found = read_captions(
+        write(
+            tmp_path,
+            '{"caption": "no video"}\n{"file": "b.mp4", "captions": [" "]}\n{"file": "c.mp4", "caption": "kept"}',
+        )
+    )
     assert [pair.file for pair in found.pairs] == ["c.mp4"]
     assert "line 1" in found.notices[0] and "line 2" in found.notices[1] and "b.mp4" in found.notices[1]
 
 
-@pytest.mark.parametrize(("text", "name", "words"), [
-    ("", "c.jsonl", "holds no caption"),
-    ("\n \n", "c.jsonl", "holds no caption"),
-    ("file,caption\n", "c.csv", "holds no caption"),
-    ('{"file": "a.mp4", "caption": "x"}\n{"file": ', "c.jsonl", "line 2: broken JSON"),
-    ("[" * 100_000, "c.jsonl", "line 1: broken JSON"),
-    ('["a"]', "c.jsonl", "line 1: expected an object"),
-    ('{"file": "a.mp4", "captions": [3]}', "c.jsonl", "line 1: captions must be text"),
-    ('{"file": "a.mp4", "caption": "x", "start": 3}', "c.jsonl", "line 1: a span needs both"),
-    ('{"file": "a.mp4", "caption": "x", "start": 3, "end": 2}', "c.jsonl", "ends .* before it starts"),
-    ('{"file": "a.mp4", "caption": "x", "start": NaN, "end": 2}', "c.jsonl", "start must be seconds"),
-    ("file,caption\na.mp4,x,y\n", "c.csv", "line 2: 3 columns where 2"),
-    ("héllo".encode("latin-1"), "c.jsonl", "line 1: not UTF-8"),
-    ('{"file": "a.mp4", "caption": "x"}\n'.encode("utf-16"), "c.jsonl", "not UTF-8"),
-    ("x", "c.docx", "captions are read from"),
-])
+@pytest.mark.parametrize(
+    ("text", "name", "words"),
+    [
+        ("", "c.jsonl", "holds no caption"),
+        ("\n \n", "c.jsonl", "holds no caption"),
+        ("file,caption\n", "c.csv", "holds no caption"),
+        ('{"file": "a.mp4", "caption": "x"}\n{"file": ', "c.jsonl", "line 2: broken JSON"),
+        ("[" * 100_000, "c.jsonl", "line 1: broken JSON"),
+        ('["a"]', "c.jsonl", "line 1: expected an object"),
+        ('{"file": "a.mp4", "captions": [3]}', "c.jsonl", "line 1: captions must be text"),
+        ('{"file": "a.mp4", "caption": "x", "start": 3}', "c.jsonl", "line 1: a span needs both"),
+        ('{"file": "a.mp4", "caption": "x", "start": 3, "end": 2}', "c.jsonl", "ends .* before it starts"),
+        ('{"file": "a.mp4", "caption": "x", "start": NaN, "end": 2}', "c.jsonl", "start must be seconds"),
+        ("file,caption\na.mp4,x,y\n", "c.csv", "line 2: 3 columns where 2"),
+        ("héllo".encode("latin-1"), "c.jsonl", "line 1: not UTF-8"),
+        ('{"file": "a.mp4", "caption": "x"}\n'.encode("utf-16"), "c.jsonl", "not UTF-8"),
+        ("x", "c.docx", "captions are read from"),
+    ],
+)
 def test_bad_files_give_one_sentence(tmp_path: Path, text: str | bytes, name: str, words: str) -> None:
     path = write(tmp_path, text, name)
     with pytest.raises(ExplorerError, match=words) as caught:

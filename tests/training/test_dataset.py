@@ -1,4 +1,5 @@
 """Batches without hidden positives, segment views, and an order that a restart cannot change."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -7,7 +8,18 @@ import numpy as np
 import pytest
 
 from explorer.records import CaptionPair, FrameFeatures, Phrase, TextFeatures
-from explorer.training.dataset import PairData, batches, centre_view, draw, epoch, merge, pad, pair_data, positives, random_view
+from explorer.training.dataset import (
+    PairData,
+    batches,
+    centre_view,
+    draw,
+    epoch,
+    merge,
+    pad,
+    pair_data,
+    positives,
+    random_view,
+)
 from explorer.training.texts import load_table, save_table, text_table
 from tests.support.synthetic import pairs, text, unit, whole
 
@@ -17,8 +29,13 @@ def spans_data() -> PairData:
     rng = np.random.default_rng(0)
     times = np.arange(10.0)
     features = {name: FrameFeatures(times, unit(rng.normal(size=(10, 4))).astype(np.float16)) for name in "ab"}
-    given = [CaptionPair("a", "whole"), CaptionPair("a", "early", 0.0, 4.0), CaptionPair("a", "late", 6.0, 9.0),
-             CaptionPair("b", "other"), CaptionPair("gone", "left out")]
+    given = [
+        CaptionPair("a", "whole"),
+        CaptionPair("a", "early", 0.0, 4.0),
+        CaptionPair("a", "late", 6.0, 9.0),
+        CaptionPair("b", "other"),
+        CaptionPair("gone", "left out"),
+    ]
     return pair_data(given, features, lambda texts: [text(t, unit(rng.normal(size=4)), rng) for t in texts])
 
 
@@ -31,14 +48,16 @@ def test_pairs_join_features_and_spans_take_their_frames() -> None:
 
 def test_a_span_between_two_frames_takes_the_nearest() -> None:
     features = {"a": FrameFeatures(np.array([0.0, 5.0, 10.0]), np.eye(3, 4, dtype=np.float16))}
-    data = pair_data([CaptionPair("a", "x", 6.0, 7.0)], features, lambda t: [text(t[0], np.ones(4), np.random.default_rng(0))])
+    data = pair_data(
+        [CaptionPair("a", "x", 6.0, 7.0)], features, lambda t: [text(t[0], np.ones(4), np.random.default_rng(0))]
+    )
     assert data.frames[0].tolist() == [[0, 1, 0, 0]]
 
 
 def test_captions_of_one_video_and_equal_captions_are_positives() -> None:
     data = pairs(3, 2)
     texts = list(data.texts)
-    texts[5] = replace(texts[5], text="Caption 0  of video 0")       # the same words about video 2
+    texts[5] = replace(texts[5], text="Caption 0  of video 0")  # the same words about video 2
     found = positives(replace(data, texts=texts), np.arange(6))
     expected = np.kron(np.eye(3, dtype=int), np.ones((2, 2), int))
     expected[0, 5] = expected[5, 0] = 1
@@ -96,7 +115,7 @@ def test_merging_keeps_both_and_renumbers() -> None:
     both = merge(a, replace(b, files=("v1.mp4", "x.mp4", "y.mp4")))
     assert len(both) == 7 and both.owners.tolist() == [0, 0, 1, 1, 2, 3, 4]
     assert both.texts[6].text == b.texts[2].text
-    assert both.correct()[2].tolist() == [False, True, True, False, False]      # v1.mp4 is in both
+    assert both.correct()[2].tolist() == [False, True, True, False, False]  # v1.mp4 is in both
 
 
 @pytest.mark.parametrize("wrong", [{"owners": np.array([0, 9])}, {"spans": whole(1)}, {"owners": np.array([0])}])
@@ -112,13 +131,22 @@ def test_nothing_in_common_is_refused() -> None:
 
 def test_a_text_table_keeps_each_vector_once(tmp_path) -> None:
     rng = np.random.default_rng(0)
-    vectors = {name: unit(rng.normal(size=(1, 8)))[0].astype(np.float32) for name in ("red", "blue", "car", "red car", "car, blue car")}
+    vectors = {
+        name: unit(rng.normal(size=(1, 8)))[0].astype(np.float32)
+        for name in ("red", "blue", "car", "red car", "car, blue car")
+    }
 
     def features(text: str, phrase: str) -> TextFeatures:
         words = tuple(text.replace(",", "").split())
         start = text.rindex(phrase)
-        return TextFeatures(text, vectors[text], np.stack([vectors[word] for word in words]), words,
-                            vectors[phrase][None], (Phrase(phrase, start, start + len(phrase)),))
+        return TextFeatures(
+            text,
+            vectors[text],
+            np.stack([vectors[word] for word in words]),
+            words,
+            vectors[phrase][None],
+            (Phrase(phrase, start, start + len(phrase)),),
+        )
 
     given = [features("red car", "car"), features("car, blue car", "car")]
     table = text_table(given)
@@ -126,12 +154,18 @@ def test_a_text_table_keeps_each_vector_once(tmp_path) -> None:
     save_table(tmp_path / "t.npz", table)
     for made in (table, load_table(tmp_path / "t.npz")):
         for item, wanted in zip(made, given, strict=True):
-            assert (item.text, item.word_texts, item.phrase_spans) == (wanted.text, wanted.word_texts, wanted.phrase_spans)
+            assert (item.text, item.word_texts, item.phrase_spans) == (
+                wanted.text,
+                wanted.word_texts,
+                wanted.phrase_spans,
+            )
             for name in ("sentence", "words", "phrases"):
                 assert np.allclose(getattr(item, name), getattr(wanted, name), atol=1e-3)
-    assert table[1].phrase_spans[0].start == 10                  # the second "car" of the two
+    assert table[1].phrase_spans[0].start == 10  # the second "car" of the two
 
 
 def test_a_text_without_phrases_has_none_in_the_table() -> None:
-    plain = TextFeatures("go", np.eye(4, dtype=np.float32)[0], np.eye(4, dtype=np.float32)[:2], ("g", "o"), np.zeros((0, 4), np.float32))
+    plain = TextFeatures(
+        "go", np.eye(4, dtype=np.float32)[0], np.eye(4, dtype=np.float32)[:2], ("g", "o"), np.zeros((0, 4), np.float32)
+    )
     assert text_table([plain])[0].phrases.shape == (0, 4) and text_table([plain])[0].phrase_spans == ()

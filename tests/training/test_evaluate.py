@@ -1,4 +1,5 @@
 """Evaluation against a plain loop, the promised JSON, long videos, DSL and QB-Norm, and the published table beside ours."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -10,7 +11,15 @@ from explorer.config import ModelConfig
 from explorer.model.hcmi import HCMI
 from explorer.records import LevelWeights
 from explorer.training import evaluate as module
-from explorer.training.evaluate import after_scoring, evaluate, evaluate_benchmark, level_scores, mean_pool, runs_of, table
+from explorer.training.evaluate import (
+    after_scoring,
+    evaluate,
+    evaluate_benchmark,
+    level_scores,
+    mean_pool,
+    runs_of,
+    table,
+)
 from tests.support.synthetic import DIM, model, pairs, unit
 
 
@@ -27,7 +36,9 @@ def test_untrained_scores_by_a_plain_loop() -> None:
             c = data.texts[q].words @ frames.T
             pooled = unit(frames.mean(axis=0)) @ data.texts[q].sentence
             assert abs(scores["frame_word"][q, v] - (c.max(axis=1).mean() + c.max(axis=0).mean()) / 2) < 1e-4
-            assert abs(scores["video_sentence"][q, v] - pooled) < 1e-4 and abs(scores["mean_pool"][q, v] - pooled) < 1e-3
+            assert (
+                abs(scores["video_sentence"][q, v] - pooled) < 1e-4 and abs(scores["mean_pool"][q, v] - pooled) < 1e-3
+            )
     expected = (2 * scores["video_sentence"] + scores["clip_phrase"] + scores["frame_word"]) / 4
     assert np.allclose(scores["total"], expected, atol=1e-6)
 
@@ -64,7 +75,9 @@ def test_the_json_is_as_promised() -> None:
     assert (result["videos"], result["queries"]) == (6, 12)
     for direction in ("text_to_video", "video_to_text"):
         assert list(result[direction]) == ["total", "video_sentence", "clip_phrase", "frame_word", "mean_pool"]
-        assert all(list(found) == ["R@1", "R@5", "R@10", "median_rank", "mean_rank"] for found in result[direction].values())
+        assert all(
+            list(found) == ["R@1", "R@5", "R@10", "median_rank", "mean_rank"] for found in result[direction].values()
+        )
     assert result["text_to_video"]["total"]["R@10"] == 100.0
 
 
@@ -73,7 +86,7 @@ def test_a_collapsed_model_finds_nothing() -> None:
     same = replace(data, frames=tuple(data.frames[0] for _ in data.frames))
     found = evaluate(plain(), same)
     assert all(level["R@1"] == 0.0 and level["median_rank"] == 8 for level in found["text_to_video"].values())
-    assert all(level["R@1"] <= 100 / 8 for level in found["video_to_text"].values())     # one caption suits them all
+    assert all(level["R@1"] <= 100 / 8 for level in found["video_to_text"].values())  # one caption suits them all
 
 
 def test_dsl_and_querybank_norm_are_measured_beside_the_raw_total() -> None:

@@ -1,4 +1,5 @@
 """Local fine-tuning: it helps with few captions, leaves the rest alone, starts as the base, and keeps nothing that harms."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -33,8 +34,12 @@ def world(seed: int = 0) -> tuple[PairData, PairData, PairData, Surroundings]:
     train = every.take(np.flatnonzero(taught & (place < 3)))
     train = replace(train, files=every.files[:10], spans=every.spans[:10], frames=every.frames[:10])
     bank = pairs(30, 1, seed=77, turn=0.9).texts
-    return (train, every.take(np.flatnonzero(taught & (place >= 3))), every.take(np.flatnonzero(~taught)),
-            Surroundings(library=library, bank=bank))
+    return (
+        train,
+        every.take(np.flatnonzero(taught & (place >= 3))),
+        every.take(np.flatnonzero(~taught)),
+        Surroundings(library=library, bank=bank),
+    )
 
 
 def recall(model: torch.nn.Module, data: PairData) -> float:
@@ -49,20 +54,31 @@ def test_taught_videos_are_found_better_and_the_others_no_worse() -> None:
     assert recall(outcome.model, other) >= recall(model, other) + 10
     assert recall(outcome.model, untaught) >= recall(model, untaught) - 1
     assert set(outcome.before["taught"]) == {"text_to_video", "video_to_text"}
-    assert set(outcome.after["taught"]["text_to_video"]) == {"total", "video_sentence", "clip_phrase", "frame_word", "mean_pool"}
+    assert set(outcome.after["taught"]["text_to_video"]) == {
+        "total",
+        "video_sentence",
+        "clip_phrase",
+        "frame_word",
+        "mean_pool",
+    }
 
 
 def test_the_start_is_the_base_exactly() -> None:
-    model, (train, *_ ) = base(), world()
-    assert all((a == b).all() for a, b in zip(level_scores(model, train).values(), level_scores(grow(model), train).values(),
-                                              strict=True))
+    model, (train, *_) = base(), world()
+    assert all(
+        (a == b).all()
+        for a, b in zip(level_scores(model, train).values(), level_scores(grow(model), train).values(), strict=True)
+    )
 
 
 def test_the_base_is_never_changed() -> None:
     model, (train, _, _, around) = base(), world()
     before = {name: value.clone() for name, value in model.state_dict().items()}
     run(model, train, replace(CONFIG, epochs=1), around=around)
-    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items()) and model.config.adapter == 0
+    assert (
+        all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+        and model.config.adapter == 0
+    )
 
 
 def test_wrong_captions_change_nothing_unless_they_help_on_held_out_ones() -> None:
@@ -121,6 +137,7 @@ def test_too_little_is_said(data: PairData, words: str) -> None:
 
 def test_unrelated_captions_cap_how_far_it_goes(monkeypatch: pytest.MonkeyPatch) -> None:
     from explorer.training import finetune as module
+
     train, _, _, around = world()
     model = base()
     free = run(model, train, CONFIG, around=replace(around, bank=()))
@@ -138,6 +155,7 @@ def test_unrelated_captions_cap_how_far_it_goes(monkeypatch: pytest.MonkeyPatch)
 
 def test_one_held_out_caption_more_or_less_is_chance_and_two_are_harm() -> None:
     from explorer.training.finetune import Split, _harmless
+
     gallery = pairs(8, 1)
     right = np.eye(8, dtype=np.float32)
     parts = Split(np.zeros(0, np.int64), np.zeros(0, np.int64), np.arange(8))

@@ -1,10 +1,19 @@
 """Recalls and ranks against values worked out by hand: ties, several right answers, NaN, both directions."""
+
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from explorer.training.metrics import both_directions, correct_matrix, dual_softmax, querybank_norm, ranks, retrieval, summarise
+from explorer.training.metrics import (
+    both_directions,
+    correct_matrix,
+    dual_softmax,
+    querybank_norm,
+    ranks,
+    retrieval,
+    summarise,
+)
 
 
 def test_ranks_by_hand() -> None:
@@ -29,8 +38,8 @@ def test_several_captions_a_video_take_the_best_rank() -> None:
     # Captions 0 and 1 are of video 0, caption 2 of video 1. Video 0 scores 0.2, 0.8, 0.5: its best caption is first.
     similarity = np.array([[0.2, 0.1], [0.8, 0.9], [0.5, 0.4]])
     found = both_directions(similarity, correct_matrix(np.array([0, 0, 1]), 2))
-    assert found["video_to_text"].mean_rank == 1.5         # video 0 ranks 1, video 1 ranks 2 (0.9 of caption 1 is above)
-    assert found["text_to_video"].mean_rank == pytest.approx(5 / 3)      # ranks 1, 2, 2
+    assert found["video_to_text"].mean_rank == 1.5  # video 0 ranks 1, video 1 ranks 2 (0.9 of caption 1 is above)
+    assert found["text_to_video"].mean_rank == pytest.approx(5 / 3)  # ranks 1, 2, 2
 
 
 def test_median_and_recalls_by_hand() -> None:
@@ -40,13 +49,16 @@ def test_median_and_recalls_by_hand() -> None:
     assert list(metrics.as_json()) == ["R@1", "R@5", "R@10", "median_rank", "mean_rank"]
 
 
-@pytest.mark.parametrize(("similarity", "correct", "words"), [
-    (np.array([[np.nan, 1.0]]), np.array([[True, False]]), "NaN"),
-    (np.array([[0.5, 1.0]]), np.array([[False, False]]), "no correct item"),
-    (np.array([[0.5, 1.0]]), np.array([[1, 0]]), "bool"),
-    (np.zeros((2, 2)), np.ones((2, 3), bool), "shape"),
-    (np.zeros((0, 2)), np.zeros((0, 2), bool), "no query"),
-])
+@pytest.mark.parametrize(
+    ("similarity", "correct", "words"),
+    [
+        (np.array([[np.nan, 1.0]]), np.array([[True, False]]), "NaN"),
+        (np.array([[0.5, 1.0]]), np.array([[False, False]]), "no correct item"),
+        (np.array([[0.5, 1.0]]), np.array([[1, 0]]), "bool"),
+        (np.zeros((2, 2)), np.ones((2, 3), bool), "shape"),
+        (np.zeros((0, 2)), np.zeros((0, 2), bool), "no query"),
+    ],
+)
 def test_what_cannot_be_measured_is_refused(similarity: np.ndarray, correct: np.ndarray, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         retrieval(similarity, correct)
@@ -62,8 +74,10 @@ def test_ranks_agree_with_sorting_slowly() -> None:
     rng = np.random.default_rng(0)
     similarity, correct = rng.integers(0, 5, (40, 30)) / 5, rng.random((40, 30)) < 0.1
     correct[:, 0] |= ~correct.any(axis=1)
-    slow = [1 + sum(s >= max(row[right]) for s, r in zip(row, right, strict=True) if not r)
-            for row, right in zip(similarity, correct, strict=True)]
+    slow = [
+        1 + sum(s >= max(row[right]) for s, r in zip(row, right, strict=True) if not r)
+        for row, right in zip(similarity, correct, strict=True)
+    ]
     assert ranks(similarity, correct).tolist() == slow
 
 
@@ -85,7 +99,7 @@ def test_querybank_norm_by_hand() -> None:
 def test_querybank_norm_demotes_a_hub() -> None:
     rng = np.random.default_rng(1)
     similarity = np.eye(20) * 0.3 + rng.normal(scale=0.02, size=(20, 20))
-    similarity[:, 0] += 0.35                                   # item 0 answers everything
+    similarity[:, 0] += 0.35  # item 0 answers everything
     bank = rng.normal(scale=0.02, size=(50, 20))
     bank[:, 0] += 0.35
     correct = np.eye(20, dtype=bool)

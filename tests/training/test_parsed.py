@@ -1,4 +1,5 @@
 """Kept role graphs are those of a fresh parse, are parsed once, and survive the disk."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -31,8 +32,16 @@ def test_each_sentence_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_batch_takes_kept_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     rng = np.random.default_rng(0)
-    texts = [TextFeatures(text, rng.normal(size=8).astype(np.float32), rng.normal(size=(3, 8)).astype(np.float32),
-                          ("man", "rides", "horse"), np.zeros((0, 8), np.float32)) for text in TEXTS[:1]]
+    texts = [
+        TextFeatures(
+            text,
+            rng.normal(size=8).astype(np.float32),
+            rng.normal(size=(3, 8)).astype(np.float32),
+            ("man", "rides", "horse"),
+            np.zeros((0, 8), np.float32),
+        )
+        for text in TEXTS[:1]
+    ]
     model = HGR(ModelConfig(model="hgr", dim=8, text_levels="learned"))
     first = collate_text(texts, model)
     monkeypatch.setattr(parsed, "graphs", lambda texts: pytest.fail("parsed again"))

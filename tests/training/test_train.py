@@ -1,4 +1,5 @@
 """Training: it learns, stops on NaN with the batch named, goes on bit by bit after a kill, and is one over two ranks."""
+
 from __future__ import annotations
 
 import os
@@ -43,7 +44,11 @@ def test_training_finds_what_the_tower_does_not_know() -> None:
     assert after["rsum"] > before["rsum"] + 20 and after["rsum"] == pytest.approx(steps[-1].metrics["best_rsum"])
     assert after["text_to_video"]["mean_pool"] == before["text_to_video"]["mean_pool"]
     assert [s.step for s in steps] == list(range(1, len(steps) + 1)) and steps[-1].steps == len(steps) == 30
-    assert steps[-1].eta == 0 and steps[0].lr > 0 and {"loss", "marginal", "contrastive_frame_word"} <= set(steps[0].losses)
+    assert (
+        steps[-1].eta == 0
+        and steps[0].lr > 0
+        and {"loss", "marginal", "contrastive_frame_word"} <= set(steps[0].losses)
+    )
 
 
 def test_the_result_is_never_below_the_start_on_validation() -> None:
@@ -87,7 +92,7 @@ def test_going_on_is_the_same_as_never_stopping(tmp_path: Path) -> None:
         if step.step == 7:
             break
     steps = list(fit(again, pairs(), TRAIN, folder=tmp_path / "b", save_every=2))
-    assert steps[0].step == 7 and weights(again) == weights(whole)       # from the state of step 6
+    assert steps[0].step == 7 and weights(again) == weights(whole)  # from the state of step 6
 
 
 def test_another_run_does_not_take_the_folder_over(tmp_path: Path) -> None:
@@ -116,6 +121,7 @@ def test_a_flipped_bit_falls_back_to_the_state_before(tmp_path: Path) -> None:
 
 def load_run(folder: Path) -> int:
     from explorer.training.train import identity
+
     return load_state(folder, run=identity(model(), pairs(), TRAIN))[1].step
 
 
@@ -132,8 +138,13 @@ def test_kill_nine_at_random_steps_changes_nothing(tmp_path: Path) -> None:
 
 def run_and_kill(folder: Path, *, lines: int | None, delay: float) -> None:
     """Start the real process; kill it `delay` seconds after it printed so many steps, or let it end."""
-    process = subprocess.Popen([sys.executable, "-m", "tests.support.synthetic", str(folder)], cwd=ROOT, text=True,
-                               stdout=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.support.synthetic", str(folder)],
+        cwd=ROOT,
+        text=True,
+        stdout=subprocess.PIPE,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
     if lines is not None:
         for _ in range(lines):
             process.stdout.readline()
@@ -144,6 +155,7 @@ def run_and_kill(folder: Path, *, lines: int | None, delay: float) -> None:
 
 
 # ---- several ranks
+
 
 def global_batch():
     return draw(pairs(7, 1), np.arange(7), frames=6, views=2, rng=np.random.default_rng(0))

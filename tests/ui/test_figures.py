@@ -108,7 +108,11 @@ def test_loss_curve() -> None:
 
 def test_rows_are_headed_by_what_they_are_and_an_empty_one_says_why() -> None:
     heads = figures.explained(explanation(), "aaaaaaaa")["heads"]
-    assert heads["heat"]["title"] == "Phrases × clips" and heads["words"]["title"] == "Words × frames" and not heads["heat"]["empty"]
+    assert (
+        heads["heat"]["title"] == "Phrases × clips"
+        and heads["words"]["title"] == "Words × frames"
+        and not heads["heat"]["empty"]
+    )
     silent = explanation(phrases=(), phrase_clip=np.zeros((0, 3)), reads=("actions", "entities"))
     shown = figures.explained(silent, "aaaaaaaa")
     assert shown["heatmap"] is None and "No verb in this query" in shown["heads"]["heat"]["empty"]

@@ -241,7 +241,9 @@ def test_a_judgement_counts_at_once_and_can_be_taken_back(explorer: LittleExplor
     assert order(right[0])[0] == "dogs0001" and right[5]["judged"] == "good"
     again = handlers.act(explorer, right[0], {"action": "good", "id": "dogs0001", "time": 1})
     assert again[5]["judged"] == "" and order(again[0]) == order(view)
-    judged = handlers.judge(explorer, view, {"kind": "clip", "id": "cars0001", "time": 3.0, "phrase": "dog", "good": True})
+    judged = handlers.judge(
+        explorer, view, {"kind": "clip", "id": "cars0001", "time": 3.0, "phrase": "dog", "good": True}
+    )
     assert order(judged[0])[0] == "cars0001" and judged[5]["judged"] == ""
     assert order(handlers.undo(explorer, judged[0], {"id": "cars0001", "start": 0.0})[0]) == order(view)
 
@@ -258,7 +260,10 @@ def test_the_evidence_follows_the_model_whose_hit_is_chosen(explorer: LittleExpl
         reasons.why(explorer, seen, {"action": "why", "value": "cars0001"})
         assert [one[:2] for one in explorer.told[-3:]] == [("explain", model), ("graph", model), ("why_not", model)]
     alone = handlers.tool(explorer, second, {"tool": "beside", "value": ""})[0]
-    assert "hx-kind" not in phrase_chips.chips(alone) and reasons.explain(explorer, alone)[0]["heads"]["heat"]["title"] == "Phrases × clips"
+    assert (
+        "hx-kind" not in phrase_chips.chips(alone)
+        and reasons.explain(explorer, alone)[0]["heads"]["heat"]["title"] == "Phrases × clips"
+    )
 
 
 def test_reasons_use_the_weights_that_the_person_set(explorer: LittleExplorer) -> None:
@@ -273,7 +278,9 @@ def test_another_model_brings_its_own_weights_to_the_sliders(explorer: LittleExp
     shown = handlers.tool(explorer, searched(explorer), {"tool": "model", "value": "starter-hgr"})
     assert 'name="clip" min="0" max="2" step="0.05" value="0.5"' in shown[7]
     mine = handlers.weigh_levels(explorer, shown[0], {"video": 2, "clip": 0, "frame": 1})
-    assert isinstance(mine[7], dict) and 'value="2"' in handlers.tool(explorer, mine[0], {"tool": "model", "value": ""})[7]
+    assert (
+        isinstance(mine[7], dict) and 'value="2"' in handlers.tool(explorer, mine[0], {"tool": "model", "value": ""})[7]
+    )
 
 
 def test_saved_searches_and_history_are_recalled_and_removed(explorer: LittleExplorer) -> None:
@@ -340,7 +347,9 @@ def test_a_search_of_an_empty_library_says_that_the_first_videos_are_on_their_wa
 
 def test_work_on_videos_is_told_in_lengths_of_video_and_other_work_in_steps() -> None:
     done = Progress("done", 90.0, 90.0, rate=4.9)
-    assert "<span>2 min of video · 4.9 × real time</span>" in panels.progress_line(Job(1, "index", "done", {}, done, 0.0))
+    assert "<span>2 min of video · 4.9 × real time</span>" in panels.progress_line(
+        Job(1, "index", "done", {}, done, 0.0)
+    )
     assert "train · 3 of 8" in panels.progress_line(Job(2, "train", "running", {}, Progress("train", 3, 8), 0.0))
 
 
@@ -404,7 +413,9 @@ def test_a_model_shows_what_it_was_measured_on_wherever_its_record_keeps_it() ->
 
     nested = {"flickr8k": {"start": {"R@1": 1.1}, "val": table(2.2), "test": table(33.3), "seconds": 5}}
     shown = lessons.model({"name": "starter", "metrics": nested})
-    assert "33.3" in shown and "2.2" not in shown and "measured on flickr8k test" in shown and "Not evaluated" not in shown
+    assert (
+        "33.3" in shown and "2.2" not in shown and "measured on flickr8k test" in shown and "Not evaluated" not in shown
+    )
     two = lessons.model({"name": "hcmi", "metrics": {"photos": table(11.1), "the clips": table(44.4)}})
     assert two.count("<table") == 2 and "measured on the clips" in two
     tuned = lessons.model({"name": "mine", "metrics": {"before": table(1.5), "after": table(6.5)}})
@@ -416,7 +427,10 @@ def test_before_and_after_stand_for_every_held_out_set_and_a_dropped_model_canno
     def measured(recall: float) -> dict[str, Any]:
         return {"text_to_video": {"total": {"R@1": recall, "R@5": 60.0, "R@10": 70.0}}}
 
-    runs = {"before": {**measured(40.0), "untaught": measured(10.0)}, "after": {**measured(52.5), "untaught": measured(9.0)}}
+    runs = {
+        "before": {**measured(40.0), "untaught": measured(10.0)},
+        "after": {**measured(52.5), "untaught": measured(9.0)},
+    }
     kept = lessons.outcome({**runs, "kept": True, "checkpoint": "mine"})
     assert "40.0 → 52.5" in kept and "10.0 → 9.0" in kept and "held out whole" in kept and 'data-act="keep"' in kept
     alone = lessons.outcome({"before": {"untaught": measured(1.0)}, "after": {"untaught": measured(2.0)}, "kept": True})

@@ -218,7 +218,12 @@ def test_hostile_names_and_phrases_stay_text() -> None:
         beside=result(bad),
         selected=moment(bad),
     )
-    for shown in (cards.grid(view), phrase_chips.chips(view), cards.summary(view), present.notice(HOSTILE, hint=HOSTILE)):
+    for shown in (
+        cards.grid(view),
+        phrase_chips.chips(view),
+        cards.summary(view),
+        present.notice(HOSTILE, hint=HOSTILE),
+    ):
         tags = Tags(shown)
         assert not tags.open and "onerror" not in tags.attributes and "script" not in tags.names
     assert Tags(cards.grid(view)).names.count("img") == 2
@@ -235,7 +240,9 @@ def test_chips_of_phrases_that_are_off_stay_where_they_were() -> None:
     view = View(
         result=result(one, phrases=("night",)), selected=moment(one), phrase_weights={"red car": 0.0, "snow": -1.0}
     )
-    view = replace(view, result=replace(view.result, query=Query("a red car at night in snow"), phrases=(Phrase("night", 13, 18),)))
+    view = replace(
+        view, result=replace(view.result, query=Query("a red car at night in snow"), phrases=(Phrase("night", 13, 18),))
+    )
     shown = phrase_chips.chips(view)
     assert shown.index("○ red car") < shown.index("✕ night") < shown.index("− snow")
 
@@ -263,6 +270,8 @@ def test_a_judged_card_says_so_and_offers_to_undo() -> None:
     shown = cards.column(result(right, replace(right, start=30.0)), View())
     assert shown.count("you said: right") == 1 and 'class="hx-undo" data-id="aaaaaaaa" data-start="6.000"' in shown
     wrong = replace(hit(), judged=False, judged_by="clip")
-    assert "a clip at 0:06–0:18" in cards.column(result(wrong), View()) and "you said" not in cards.column(result(hit()), View())
+    assert "a clip at 0:06–0:18" in cards.column(result(wrong), View()) and "you said" not in cards.column(
+        result(hit()), View()
+    )
     files = [hit(str(n), agreement=0.9) for n in range(8)]
     assert cards.strong(result(*files[:7], replace(files[7], judged=False))) == 7

@@ -1,4 +1,5 @@
 """One running server for the tests of the web side."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator

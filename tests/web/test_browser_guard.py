@@ -1,4 +1,5 @@
 """A real browser: our page works under its policy without a complaint, and a page of another origin reads nothing."""
+
 from __future__ import annotations
 
 import threading
@@ -12,8 +13,13 @@ import pytest
 from tests.support.site import TOKEN, Site
 
 pytestmark = pytest.mark.browser
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
-         "--disable-sync"]
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 STRANGER = """<!doctype html><title>stranger</title><body><script>
 const app = "%(app)s", token = "%(token)s";
@@ -60,7 +66,7 @@ class Page(BaseHTTPRequestHandler):
         self.page = page.encode()
         super().__init__(*args)
 
-    def do_GET(self) -> None:                                      # noqa: N802  (the name the library asks for)
+    def do_GET(self) -> None:  # noqa: N802  (the name the library asks for)
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()
@@ -118,11 +124,14 @@ def test_the_page_works_under_its_policy(visitor: Any, site: Site) -> None:
 
 def test_an_upload_is_taken_and_shown(visitor: Any) -> None:
     visitor.wait_for_selector("input[type=file]", state="attached", timeout=120_000)
-    picture = bytes.fromhex("89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763"
-                            "f8cfc000000301010018dd8db00000000049454e44ae426082")
+    picture = bytes.fromhex(
+        "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c4944415408d763"
+        "f8cfc000000301010018dd8db00000000049454e44ae426082"
+    )
     visitor.set_input_files("input[type=file]", {"name": "dot.png", "mimeType": "image/png", "buffer": picture})
-    visitor.wait_for_function("[...document.images].some(one => one.src.includes('file=') && one.naturalWidth === 1)",
-                              timeout=60_000)
+    visitor.wait_for_function(
+        "[...document.images].some(one => one.src.includes('file=') && one.naturalWidth === 1)", timeout=60_000
+    )
     assert visitor.complaints == []
 
 
@@ -134,7 +143,7 @@ def test_the_page_cannot_reach_another_address(visitor: Any, stranger: str) -> N
 
 
 def test_another_origin_reads_nothing(visitor: Any, stranger: str, site: Site) -> None:
-    page = visitor.context.new_page()                              # the same browser, so the cookie is there
+    page = visitor.context.new_page()  # the same browser, so the cookie is there
     page.goto(stranger)
     tried = dict(page.evaluate("window.tried"))
     assert len(tried) == 11 and set(tried.values()) == {"blocked"}, tried

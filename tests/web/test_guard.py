@@ -1,4 +1,5 @@
 """The guard answers a long table of friendly and hostile requests as the table says, and keeps the page offline."""
+
 from __future__ import annotations
 
 from pathlib import Path
@@ -27,9 +28,18 @@ def test_every_request_of_the_table(site: Site) -> None:
 
 
 def test_forwarded_headers_are_not_believed(site: Site) -> None:
-    foreign = {name: "evil.example" for name in (
-        "X-Forwarded-Host", "X-Forwarded-Server", "X-Gradio-Server", "X-Original-URL", "X-Rewrite-URL", "X-Host",
-        "Forwarded")}
+    foreign = {
+        name: "evil.example"
+        for name in (
+            "X-Forwarded-Host",
+            "X-Forwarded-Server",
+            "X-Gradio-Server",
+            "X-Original-URL",
+            "X-Rewrite-URL",
+            "X-Host",
+            "Forwarded",
+        )
+    }
     answer = site.ask("GET", "/config", {**foreign, "X-Forwarded-Proto": "https", "X-Forwarded-For": "1.2.3.4"})
     assert answer.status == 200
     assert b"evil.example" not in answer.body and f"https://{site.host}".encode() not in answer.body
@@ -85,8 +95,10 @@ def test_a_refusal_tells_what_to_do(site: Site) -> None:
 
 
 def test_an_upload_comes_back_boxed_and_nothing_else_does(site: Site) -> None:
-    part = (b'--x\r\nContent-Disposition: form-data; name="files"; filename="page.html"\r\n'
-            b"Content-Type: text/html\r\n\r\n<script>alert(1)</script>\r\n--x--\r\n")
+    part = (
+        b'--x\r\nContent-Disposition: form-data; name="files"; filename="page.html"\r\n'
+        b"Content-Type: text/html\r\n\r\n<script>alert(1)</script>\r\n--x--\r\n"
+    )
     sent = site.ask("POST", "/gradio_api/upload", {"Content-Type": "multipart/form-data; boundary=x"}, part)
     assert sent.status == 200
     path = sent.body.decode().strip('[]"')
@@ -101,9 +113,34 @@ def test_a_link_out_of_the_uploads_is_refused(site: Site) -> None:
     assert site.ask("GET", f"/gradio_api/file={site.uploads}/door").status == 404
 
 
-@pytest.mark.parametrize("path", [
-    b"/a/../b", b"/a/%2e./b", b"/a/.%2e/b", b"/a%2f..%2fb", b"/a/..;x/b", b"/a\\b", b"/a%5Cb", b"/a%00", b"/a\n", b"/%",
-    b"/%4", b"/%g1", b"a", b"", b"*", b"//a", b"/a//b", b"/%c0%af", b"/%ff", b"/%252f", b"/%2525", b"/a/%2e", b"/\x7f"])
+@pytest.mark.parametrize(
+    "path",
+    [
+        b"/a/../b",
+        b"/a/%2e./b",
+        b"/a/.%2e/b",
+        b"/a%2f..%2fb",
+        b"/a/..;x/b",
+        b"/a\\b",
+        b"/a%5Cb",
+        b"/a%00",
+        b"/a\n",
+        b"/%",
+        b"/%4",
+        b"/%g1",
+        b"a",
+        b"",
+        b"*",
+        b"//a",
+        b"/a//b",
+        b"/%c0%af",
+        b"/%ff",
+        b"/%252f",
+        b"/%2525",
+        b"/a/%2e",
+        b"/\x7f",
+    ],
+)
 def test_paths_that_two_readers_could_read_differently(path: bytes) -> None:
     assert not is_plain(path)
 

@@ -1,4 +1,5 @@
 """A player gets exactly the bytes it asks for, by opaque id, and a sentence where there are none."""
+
 from __future__ import annotations
 
 import json
@@ -27,10 +28,20 @@ def test_the_whole_file(site: Site) -> None:
     assert answer.headers["content-disposition"] == "inline" and answer.headers["content-length"] == str(len(FILM))
 
 
-@pytest.mark.parametrize(("asked", "start", "end"), [
-    ("bytes=0-0", 0, 1), ("bytes=0-", 0, 256000), ("bytes=100-199", 100, 200), ("bytes=-10", 255990, 256000),
-    ("bytes=255999-", 255999, 256000), ("bytes=255999-999999", 255999, 256000), ("bytes=-999999", 0, 256000),
-    ("bytes=65530-65545", 65530, 65546), ("BYTES=5-6", 5, 7)])
+@pytest.mark.parametrize(
+    ("asked", "start", "end"),
+    [
+        ("bytes=0-0", 0, 1),
+        ("bytes=0-", 0, 256000),
+        ("bytes=100-199", 100, 200),
+        ("bytes=-10", 255990, 256000),
+        ("bytes=255999-", 255999, 256000),
+        ("bytes=255999-999999", 255999, 256000),
+        ("bytes=-999999", 0, 256000),
+        ("bytes=65530-65545", 65530, 65546),
+        ("BYTES=5-6", 5, 7),
+    ],
+)
 def test_one_range(site: Site, asked: str, start: int, end: int) -> None:
     status, body, headers = part(site, asked)
     assert (status, body) == (206, FILM[start:end])

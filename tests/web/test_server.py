@@ -1,4 +1,5 @@
 """The app opens at once on 127.0.0.1 alone, says its link, and closes cleanly."""
+
 from __future__ import annotations
 
 import http.client
@@ -36,8 +37,14 @@ print("torch was imported" if "torch" in sys.modules else "closed without torch"
 
 def start(folder: Path, port: int, **environment: str) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": str(IMPORT_DIR), "PYTHONUNBUFFERED": "1", **environment}
-    return subprocess.Popen([sys.executable, "-c", PROGRAM, str(folder), str(port)], env=environment, cwd=folder,
-                            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    return subprocess.Popen(
+        [sys.executable, "-c", PROGRAM, str(folder), str(port)],
+        env=environment,
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
 
 
 def get(url: str, cookie: str = "") -> tuple[int, str, bytes]:
@@ -112,8 +119,11 @@ def listening(pid: int) -> list[tuple[str, int]]:
     links = [os.readlink(link) for one in (pid, *children) for link in Path(f"/proc/{one}/fd").iterdir()]
     tables = [Path(f"/proc/{pid}/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
     rows = [line.split() for table in tables for line in table]
-    return [(row[1].split(":")[0], int(row[1].split(":")[1], 16)) for row in rows
-            if row[3] == "0A" and f"socket:[{row[9]}]" in links]
+    return [
+        (row[1].split(":")[0], int(row[1].split(":")[1], 16))
+        for row in rows
+        if row[3] == "0A" and f"socket:[{row[9]}]" in links
+    ]
 
 
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
@@ -126,6 +136,7 @@ def test_ctrl_c_closes_it_quietly(opened: tuple) -> None:
     assert "Traceback" not in complained
     assert not server.answers(url)
 
+
 @pytest.mark.parametrize("value", ["True", "1", "yes"])
 def test_sharing_is_refused(tmp_path: Path, value: str) -> None:
     process = start(tmp_path, 0, GRADIO_SHARE=value)
@@ -135,13 +146,28 @@ def test_sharing_is_refused(tmp_path: Path, value: str) -> None:
 
 
 def test_what_widens_gradio_is_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "environ", {
-        "HOME": "/home/someone", "GRADIO_SHARE": "false", "GRADIO_ALLOWED_PATHS": "/", "GRADIO_LOCAL_DEV_MODE": "1",
-        "GRADIO_ROOT_PATH": "http://evil.example", "GRADIO_SERVER_NAME": "0.0.0.0", "GRADIO_VIBE_MODE": "1"})
+    monkeypatch.setattr(
+        os,
+        "environ",
+        {
+            "HOME": "/home/someone",
+            "GRADIO_SHARE": "false",
+            "GRADIO_ALLOWED_PATHS": "/",
+            "GRADIO_LOCAL_DEV_MODE": "1",
+            "GRADIO_ROOT_PATH": "http://evil.example",
+            "GRADIO_SERVER_NAME": "0.0.0.0",
+            "GRADIO_VIBE_MODE": "1",
+        },
+    )
     server.prepare_environment(tmp_path)
     left = {name: value for name, value in os.environ.items() if name.startswith("GRADIO_")}
-    assert set(left) == {"GRADIO_ANALYTICS_ENABLED", "GRADIO_SSR_MODE", "GRADIO_RUN_HISTORY", "GRADIO_MCP_SERVER",
-                         "GRADIO_TEMP_DIR"}
+    assert set(left) == {
+        "GRADIO_ANALYTICS_ENABLED",
+        "GRADIO_SSR_MODE",
+        "GRADIO_RUN_HISTORY",
+        "GRADIO_MCP_SERVER",
+        "GRADIO_TEMP_DIR",
+    }
     assert left["GRADIO_ANALYTICS_ENABLED"] == "False" and left["GRADIO_TEMP_DIR"] == str(tmp_path / "uploads")
     assert os.environ["HOME"] == "/home/someone"
 
@@ -163,8 +189,13 @@ def test_no_free_port_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_page_that_cannot_be_made_ends_the_start(tmp_path: Path) -> None:
     program = PROGRAM.replace("(tiny_page(), {})", "1 / 0")
     environment = {**os.environ, "PYTHONPATH": str(IMPORT_DIR)}
-    done = subprocess.run([sys.executable, "-c", program, str(tmp_path), "0"], env=environment, capture_output=True,
-                          text=True, timeout=180)
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path), "0"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=180,
+    )
     assert done.returncode != 0 and "ZeroDivisionError" in done.stderr
 
 

@@ -1,4 +1,5 @@
 """Samples one file: PyAV by default, decord where a person chose it and it is right. Runs in the child."""
+
 from __future__ import annotations
 
 import itertools
@@ -17,13 +18,13 @@ from explorer.media.gate import refusal
 from explorer.media.sampling import frame_times
 from explorer.records import Frames, FrameSize, VideoInfo
 
-RUN = 32                           # frames a message: 4.8 MB at 224 x 224
-SHORT_OF_END = 0.05                # share of the claimed length that may be missing before a file counts as cut off
+RUN = 32  # frames a message: 4.8 MB at 224 x 224
+SHORT_OF_END = 0.05  # share of the claimed length that may be missing before a file counts as cut off
 # What decord reads rightly; it is wrong after a seek in hevc, avi, ts, mpg and wmv, and knows no AV1.
 DECORD_KINDS = frozenset(("mp4", "mov", "matroska", "webm"))
 DECORD_CODECS = frozenset(("h264", "vp8", "vp9", "mpeg4"))
-DECORD_PIXELS = 2560 * 1440        # above that its reader, which holds many full frames, grows past the memory limit
-Picture = tuple[float, np.ndarray, bytes]          # seconds, (H, W, 3) uint8, JPEG
+DECORD_PIXELS = 2560 * 1440  # above that its reader, which holds many full frames, grows past the memory limit
+Picture = tuple[float, np.ndarray, bytes]  # seconds, (H, W, 3) uint8, JPEG
 
 
 @dataclass
@@ -57,8 +58,16 @@ def _first_look(source: Source) -> VideoInfo:
     return info(source, first[1], duration(source))
 
 
-def read(path: str, choose: Callable[[VideoInfo], np.ndarray], *, size: FrameSize, still_width: int = 320,
-         threads: int = 1, decoder: str = "pyav", whole: bool = True) -> Reading:
+def read(
+    path: str,
+    choose: Callable[[VideoInfo], np.ndarray],
+    *,
+    size: FrameSize,
+    still_width: int = 320,
+    threads: int = 1,
+    decoder: str = "pyav",
+    whole: bool = True,
+) -> Reading:
     """Open a file and get ready to give the frames on display at chosen times.
 
     Args:
@@ -80,7 +89,7 @@ def read(path: str, choose: Callable[[VideoInfo], np.ndarray], *, size: FrameSiz
         try:
             found = _decord_pictures(path, seen, targets, size=size, still_width=still_width, threads=threads)
             reading.decoder = "decord"
-        except Exception as error:                        # decord raises its own kinds; PyAV has the last word on the file
+        except Exception as error:  # decord raises its own kinds; PyAV has the last word on the file
             reading.note = _fallen_back(error)
     slow = partial(_pyav_pictures, source, painter=painter, seen=seen, whole=whole)
     reading.runs = _runs(slow(targets) if found is None else _rescued(found, targets, slow, reading))
@@ -91,8 +100,9 @@ def _fallen_back(error: Exception) -> str:
     return f"decord failed ({' '.join(str(error).split())[:80]}), so PyAV decodes it"
 
 
-def _rescued(found: Iterator[Picture], targets: np.ndarray, slow: Callable[[np.ndarray], Iterator[Picture]],
-             reading: Reading) -> Iterator[Picture]:
+def _rescued(
+    found: Iterator[Picture], targets: np.ndarray, slow: Callable[[np.ndarray], Iterator[Picture]], reading: Reading
+) -> Iterator[Picture]:
     """decord's pictures; where it fails on the way, PyAV's for the times that are left."""
     last = -np.inf
     try:
@@ -102,7 +112,7 @@ def _rescued(found: Iterator[Picture], targets: np.ndarray, slow: Callable[[np.n
         return
     except GeneratorExit:
         raise
-    except Exception as error:                            # one bad packet is enough for decord
+    except Exception as error:  # one bad packet is enough for decord
         reading.decoder, reading.note = "pyav", _fallen_back(error)
     left = targets[targets > last + EPSILON]
     yield from (picture for picture in (slow(left) if len(left) else ()) if picture[0] > last)
@@ -113,7 +123,9 @@ def sampled(sampling: SamplingConfig) -> Callable[[VideoInfo], np.ndarray]:
     return lambda seen: frame_times(seen.duration, sampling)
 
 
-def _pyav_pictures(source: Source, targets: np.ndarray, painter: pictures.Pictures, seen: VideoInfo, *, whole: bool) -> Iterator[Picture]:
+def _pyav_pictures(
+    source: Source, targets: np.ndarray, painter: pictures.Pictures, seen: VideoInfo, *, whole: bool
+) -> Iterator[Picture]:
     end = None
     for time, frame in picked_frames(source, targets):
         end = time
@@ -134,7 +146,11 @@ def _unfit_for_decord(seen: VideoInfo, source: Source) -> str:
     """Why decord is not used for a file, "" where it is."""
     if seen.container not in DECORD_KINDS or seen.codec not in DECORD_CODECS:
         return f"decord is not right for {seen.codec} in {seen.container}, so PyAV decodes it"
-    if seen.rotation or seen.pixel_format not in ("yuv420p", "yuvj420p") or (source.stream.sample_aspect_ratio or 1) != 1:
+    if (
+        seen.rotation
+        or seen.pixel_format not in ("yuv420p", "yuvj420p")
+        or (source.stream.sample_aspect_ratio or 1) != 1
+    ):
         return "decord does not show turned, deep or non-square pictures rightly, so PyAV decodes it"
     if source.edited:
         return "decord does not know the edit list of this file, so PyAV decodes it"
@@ -143,8 +159,9 @@ def _unfit_for_decord(seen: VideoInfo, source: Source) -> str:
     return ""
 
 
-def _decord_pictures(path: str, seen: VideoInfo, targets: np.ndarray, *, size: FrameSize, still_width: int,
-                     threads: int) -> Iterator[Picture]:
+def _decord_pictures(
+    path: str, seen: VideoInfo, targets: np.ndarray, *, size: FrameSize, still_width: int, threads: int
+) -> Iterator[Picture]:
     """Check decord's clock against the container first, then decode; raises where the clock is wrong."""
     import decord
 
@@ -160,15 +177,24 @@ def _decord_pictures(path: str, seen: VideoInfo, targets: np.ndarray, *, size: F
     return _decord_frames(reader, wanted, times, size=size, still_width=still_width, seen=seen)
 
 
-def _decord_frames(reader: object, wanted: list[int], times: np.ndarray, *, size: FrameSize, still_width: int,
-                   seen: VideoInfo) -> Iterator[Picture]:
+def _decord_frames(
+    reader: object, wanted: list[int], times: np.ndarray, *, size: FrameSize, still_width: int, seen: VideoInfo
+) -> Iterator[Picture]:
     for index in wanted:
-        whole = Image.fromarray(reader[index].asnumpy())     # type: ignore[index]
-        still = pictures.jpeg(_resized(whole, pictures.still_size((seen.width, seen.height), still_width))) if still_width else b""
+        whole = Image.fromarray(reader[index].asnumpy())  # type: ignore[index]
+        still = (
+            pictures.jpeg(_resized(whole, pictures.still_size((seen.width, seen.height), still_width)))
+            if still_width
+            else b""
+        )
         if size.fit == "squash":
             yield float(times[index]), _resized(whole, (size.width, size.height)), still
         else:
-            yield float(times[index]), pictures.centre(_resized(whole, pictures.cover((seen.width, seen.height), size)), size), still
+            yield (
+                float(times[index]),
+                pictures.centre(_resized(whole, pictures.cover((seen.width, seen.height), size)), size),
+                still,
+            )
 
 
 def _resized(picture: Image.Image, size: tuple[int, int]) -> np.ndarray:

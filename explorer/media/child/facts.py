@@ -1,4 +1,5 @@
 """What a viewer sees of an open file: how long it lasts, how large it is shown, how it is turned. Runs in the child."""
+
 from __future__ import annotations
 
 import os
@@ -10,12 +11,13 @@ from explorer.media.child.source import Source, open_source, packets, seconds
 from explorer.media.gate import refusal
 from explorer.records import VideoInfo
 
-MAX_DAYS = 7                       # a claimed length beyond this is a damaged header
-THIN = 100.0                       # bytes a second below which a claimed length is not believed but measured
+MAX_DAYS = 7  # a claimed length beyond this is a damaged header
+THIN = 100.0  # bytes a second below which a claimed length is not believed but measured
 
 
 def duration(source: Source) -> float:
-    """Seconds from the container's start to the end of its pictures, as the header claims; measured where it is not believable.
+    """Seconds from the container's start to the end of its pictures, as the header claims; measured where it is not
+    believable.
 
     Raises:
         ExplorerError: a claim of more than MAX_DAYS that the packets bear out.
@@ -35,7 +37,7 @@ def _claimed(source: Source) -> float:
         begin = float((stream.start_time or 0) * stream.time_base) - source.start
         return max(begin, 0.0) + float(stream.duration * stream.time_base)
     whole = (source.file.duration or 0) / av.time_base
-    return whole - max(source.start, 0.0) if source.kind in ("matroska", "webm") else whole     # these count from 0
+    return whole - max(source.start, 0.0) if source.kind in ("matroska", "webm") else whole  # these count from 0
 
 
 def _measured(source: Source) -> float:
@@ -54,10 +56,23 @@ def info(source: Source, first: VideoFrame, length: float) -> VideoInfo:
     """What a viewer sees of the file, from its streams and first frame."""
     width, height = displayed_size(first, source.stream.sample_aspect_ratio)
     sound = source.file.streams.audio
-    name = sound[0].codec_context.codec.canonical_name if sound and sound[0].codec_context else ("unknown" if sound else "")
+    name = (
+        sound[0].codec_context.codec.canonical_name
+        if sound and sound[0].codec_context
+        else ("unknown" if sound else "")
+    )
     rate = source.stream.average_rate or source.stream.guessed_rate or 0
-    return VideoInfo(duration=length, width=width, height=height, fps=float(rate), codec=source.stream.codec_context.codec.canonical_name,
-                     container=source.kind, rotation=quarter_turns(first) * 90, audio_codec=name, pixel_format=first.format.name)
+    return VideoInfo(
+        duration=length,
+        width=width,
+        height=height,
+        fps=float(rate),
+        codec=source.stream.codec_context.codec.canonical_name,
+        container=source.kind,
+        rotation=quarter_turns(first) * 90,
+        audio_codec=name,
+        pixel_format=first.format.name,
+    )
 
 
 def quarter_turns(frame: VideoFrame) -> int:
@@ -67,7 +82,7 @@ def quarter_turns(frame: VideoFrame) -> int:
 
 def displayed_size(frame: VideoFrame, pixel_shape: object = None) -> tuple[int, int]:
     """(width, height) as shown: pixels made square along the width, then turned upright."""
-    ratio = float(pixel_shape) if pixel_shape else 1.0       # type: ignore[arg-type]
-    ratio = ratio if 0.1 <= ratio <= 10 else 1.0           # beyond that a header is wrong, not a lens
+    ratio = float(pixel_shape) if pixel_shape else 1.0  # type: ignore[arg-type]
+    ratio = ratio if 0.1 <= ratio <= 10 else 1.0  # beyond that a header is wrong, not a lens
     width, height = max(round(frame.width * ratio), 1), frame.height
     return (height, width) if quarter_turns(frame) % 2 else (width, height)

@@ -1,4 +1,5 @@
 """Turns decoded frames into what is kept: the pixels a tower asks for and a small JPEG. Runs in the child."""
+
 from __future__ import annotations
 
 import io
@@ -11,13 +12,17 @@ from PIL import Image
 from explorer.media.child.facts import displayed_size, quarter_turns
 from explorer.records import FrameSize
 
-QUALITY = 75                       # of JPEG stills: about 10 KB at 320 wide
-LONGEST = 4096                     # pixels of a scaled side before the centre is cut, against pictures of 1 x 10,000
-# Of swscale's filters this one comes closest to the antialiased bicubic of PIL that towers were trained on: mean difference
+QUALITY = 75  # of JPEG stills: about 10 KB at 320 wide
+LONGEST = 4096  # pixels of a scaled side before the centre is cut, against pictures of 1 x 10,000
+# Of swscale's filters this one comes closest to the antialiased bicubic of PIL that towers were trained on: mean
+# difference
 # 0.2 of 255 at 224 x 224 over three real clips, against 0.4 for area, 0.4 for Lanczos and 2.0 for plain bicubic.
 # PyAV before 18, the newest for Python 3.10, cannot ask for its exact rounding: area is the next best there.
-SCALING = (Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
-           if hasattr(Interpolation, "ACCURATE_RND") else Interpolation.AREA)
+SCALING = (
+    Interpolation.BICUBIC | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+    if hasattr(Interpolation, "ACCURATE_RND")
+    else Interpolation.AREA
+)
 
 
 class Pictures:
@@ -53,14 +58,16 @@ def _scaled(reformatter: VideoReformatter, frame: VideoFrame, width: int, height
 def cover(displayed: tuple[int, int], size: FrameSize) -> tuple[int, int]:
     """(width, height) that covers `size` with the picture's own shape."""
     scale = max(size.width / displayed[0], size.height / displayed[1])
-    return (min(max(round(displayed[0] * scale), size.width), max(LONGEST, size.width)),
-            min(max(round(displayed[1] * scale), size.height), max(LONGEST, size.height)))
+    return (
+        min(max(round(displayed[0] * scale), size.width), max(LONGEST, size.width)),
+        min(max(round(displayed[1] * scale), size.height), max(LONGEST, size.height)),
+    )
 
 
 def centre(picture: np.ndarray, size: FrameSize) -> np.ndarray:
     """The middle (H, W, 3) of a picture that covers it."""
     top, left = (picture.shape[0] - size.height) // 2, (picture.shape[1] - size.width) // 2
-    return np.ascontiguousarray(picture[top:top + size.height, left:left + size.width])
+    return np.ascontiguousarray(picture[top : top + size.height, left : left + size.width])
 
 
 def still_size(displayed: tuple[int, int], still_width: int) -> tuple[int, int]:

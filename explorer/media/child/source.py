@@ -1,4 +1,5 @@
 """Opens one file with PyAV and gives its frames with their true times, keeping what decodes. Runs in the child."""
+
 from __future__ import annotations
 
 import heapq
@@ -25,20 +26,26 @@ T = TypeVar("T")
 log = logging.getLogger(__name__)
 
 # Codecs by their canonical names. Others, above all the rarely tested decoders of game and screen formats, never run.
-CODECS = frozenset("h264 hevc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v1 msmpeg4v2 msmpeg4v3 mjpeg prores dnxhd "
-                   "wmv1 wmv2 wmv3 vc1 flv1 h263 h263p vp6 vp6f gif theora dvvideo ffv1 huffyuv ffvhuff rawvideo cinepak svq3".split())
+CODECS = frozenset(
+    "h264 hevc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v1 msmpeg4v2 msmpeg4v3 mjpeg prores dnxhd "
+    "wmv1 wmv2 wmv3 vc1 flv1 h263 h263p vp6 vp6f gif theora dvvideo ffv1 huffyuv ffvhuff rawvideo cinepak svq3".split()
+)
 # Every frame stands alone: a packet whose frame is not wanted need not be decoded.
 INTRA = frozenset("mjpeg prores dnxhd dvvideo huffyuv ffvhuff rawvideo".split())
 _DECODERS = "libdav1d,flv,msmpeg4,aac,mp3,mp3float,mp2,mp2float,ac3,eac3,opus,vorbis,flac,pcm_s16le,wmav2,amrnb,alac"
 # Titles in no known encoding refuse no file; PyAV 19 reads them so by itself and has no such argument.
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-MAX_PIXELS = 1 << 26               # 8192 x 8192; 8K is half of it
-SEEKABLE = frozenset(("mp4", "mov", "3gp", "matroska", "webm", "mpegts", "mpeg"))   # AVI has no times after a seek; others no index
-SPARSE = 4.0                       # seconds between targets from which seeking is cheaper than decoding what lies between
-LARGE_PIXELS = 3840 * 2160         # from here frames that no other frame needs are skipped: at most one frame off, half the work
-REORDER = 2                        # frames held back to set small disorder right; none where a frame weighs 50 MB
-BAD_SHARE, BAD_LEAST = 0.2, 50     # give up where more packets than this fail and nothing useful has come
-EPSILON = 1e-4                     # seconds: container clocks round to a millisecond at worst, frames are far apart
+MAX_PIXELS = 1 << 26  # 8192 x 8192; 8K is half of it
+SEEKABLE = frozenset(
+    ("mp4", "mov", "3gp", "matroska", "webm", "mpegts", "mpeg")
+)  # AVI has no times after a seek; others no index
+SPARSE = 4.0  # seconds between targets from which seeking is cheaper than decoding what lies between
+LARGE_PIXELS = (
+    3840 * 2160
+)  # from here frames that no other frame needs are skipped: at most one frame off, half the work
+REORDER = 2  # frames held back to set small disorder right; none where a frame weighs 50 MB
+BAD_SHARE, BAD_LEAST = 0.2, 50  # give up where more packets than this fail and nothing useful has come
+EPSILON = 1e-4  # seconds: container clocks round to a millisecond at worst, frames are far apart
 
 
 @dataclass
@@ -54,21 +61,22 @@ class Source:
     bad: int = 0
     given: int = 0
     damaged: bool = False
-    unread: bool = False                                  # an error of reading ended it: of the drive, or of a demuxer that says so
-    last: float = -math.inf                               # seconds of the newest frame
-    gap: float = 0.0                                      # longest seconds between two frames so far
-    clock: float | None = None                            # seconds of the frame that left the decoder last
-    pending: list[int] = field(default_factory=list)      # dts of packets inside the decoder, a heap
+    unread: bool = False  # an error of reading ended it: of the drive, or of a demuxer that says so
+    last: float = -math.inf  # seconds of the newest frame
+    gap: float = 0.0  # longest seconds between two frames so far
+    clock: float | None = None  # seconds of the frame that left the decoder last
+    pending: list[int] = field(default_factory=list)  # dts of packets inside the decoder, a heap
 
     @property
     def tick(self) -> Fraction:
         """Seconds a tick of the stream's clock."""
-        assert self.stream.time_base is not None          # every demuxed stream has one
+        assert self.stream.time_base is not None  # every demuxed stream has one
         return self.stream.time_base
 
     @property
     def edited(self) -> bool:
-        """An edit list hides the beginning of the stream: its first packets lie before the start. Winds the file to there."""
+        """An edit list hides the beginning of the stream: its first packets lie before the start. Winds the file to
+        there."""
         first = next(iter(self.file.demux(self.stream)), None)
         self.file.seek(0)
         return first is not None and (first.is_discard or (first.pts is not None and seconds(self, first.pts) < 0))
@@ -84,8 +92,11 @@ def open_source(path: str, *, threads: int = 1, kind: str | None = None) -> Sour
         ExplorerError: refused by the gate, unreadable, without video, or of a codec that is not allowed.
     """
     kind = kind or container_of(path)
-    options = {"protocol_whitelist": "file", "codec_whitelist": ",".join([*sorted(CODECS), _DECODERS]),
-               "max_pixels": str(MAX_PIXELS)}
+    options = {
+        "protocol_whitelist": "file",
+        "codec_whitelist": ",".join([*sorted(CODECS), _DECODERS]),
+        "max_pixels": str(MAX_PIXELS),
+    }
     try:
         file = av.open("file:" + os.path.abspath(path), format=DEMUXERS[kind], options=options, **LENIENT)
     except (av.FFmpegError, ValueError, OSError) as error:
@@ -96,11 +107,14 @@ def open_source(path: str, *, threads: int = 1, kind: str | None = None) -> Sour
         file.close()
         raise
     _set_threads(stream, threads)
-    return Source(path, kind, file, stream, (file.start_time or 0) / av.time_base, damaged=kind == "avi" and _cut_avi(path))
+    return Source(
+        path, kind, file, stream, (file.start_time or 0) / av.time_base, damaged=kind == "avi" and _cut_avi(path)
+    )
 
 
 def _cut_avi(path: str) -> bool:
-    """An AVI shorter than its first chunk says; FFmpeg then scales the length it gives, so that it cannot be believed."""
+    """An AVI shorter than its first chunk says; FFmpeg then scales the length it gives, so that it cannot be
+    believed."""
     with open(path, "rb") as handle:
         size = int.from_bytes(handle.read(8)[4:], "little")
     return size + 8 > os.path.getsize(path)
@@ -121,7 +135,9 @@ def _video_stream(path: str, file: InputContainer) -> VideoStream:
     stream = best if best in streams else streams[0]
     if stream.codec_context is None or stream.codec_context.codec.canonical_name not in CODECS:
         name = "an unknown codec" if stream.codec_context is None else f"the codec {stream.codec_context.name}"
-        raise refusal(path, f"its video is in {name}, which is not among the allowed ones", remedy="convert it to H.264")
+        raise refusal(
+            path, f"its video is in {name}, which is not among the allowed ones", remedy="convert it to H.264"
+        )
     if stream.width * stream.height > MAX_PIXELS:
         raise refusal(path, f"it claims pictures of {stream.width} x {stream.height}", remedy="convert it or remove it")
     return stream
@@ -148,7 +164,7 @@ def packets(source: Source) -> Iterator[av.Packet]:
             log.debug("demuxing stopped: %s", error)
             source.damaged = True
             source.unread = isinstance(error, OSError) and error.errno in UNREAD
-            yield av.Packet()                             # flushes what the decoder still holds
+            yield av.Packet()  # flushes what the decoder still holds
             return
 
 
@@ -174,7 +190,8 @@ def decoded(source: Source, packet: av.Packet) -> list[VideoFrame]:
 def frame_time(source: Source, frame: VideoFrame) -> float | None:
     """Seconds since the container's start.
 
-    AVI knows no presentation times, and those FFmpeg guesses are wrong with B-frames: its frames come out of the decoder
+    AVI knows no presentation times, and those FFmpeg guesses are wrong with B-frames: its frames come out of the
+    decoder
     in the right order, so each takes the earliest packet time not yet used. A frame without any time, as MPEG program
     streams have, follows the one before by the stream's rate.
     """
@@ -243,8 +260,11 @@ def _note(source: Source, time: float) -> None:
 
 def _give_up_if_hopeless(source: Source) -> None:
     if source.given == 0 and source.bad > max(BAD_LEAST, BAD_SHARE * source.packets):
-        raise refusal(source.path, f"{source.bad} of its first {source.packets} packets are damaged",
-                      remedy="copy it again, or remove it from the folder")
+        raise refusal(
+            source.path,
+            f"{source.bad} of its first {source.packets} packets are damaged",
+            remedy="copy it again, or remove it from the folder",
+        )
 
 
 def pick(items: Iterable[tuple[float, T]], targets: np.ndarray) -> Iterator[tuple[float, T]]:
@@ -304,7 +324,8 @@ def _timed_packets(source: Source) -> Iterator[tuple[float, av.Packet]]:
 
 
 def _sought(source: Source, targets: np.ndarray) -> Iterator[tuple[float, VideoFrame]]:
-    """Targets closer than SPARSE to each other share a pass; before each further pass the file is wound to its first."""
+    """Targets closer than SPARSE to each other share a pass; before each further pass the file is wound to its
+    first."""
     runs = np.split(targets, np.flatnonzero(np.diff(targets) > SPARSE) + 1)
     given = -math.inf
     for run in runs:

@@ -1,4 +1,6 @@
-"""Writes a copy of a file that a browser plays: packets copied where they can be, else H.264 and AAC. Runs in the child."""
+"""Writes a copy of a file that a browser plays: packets copied where they can be, else H.264 and AAC. Runs in the
+child."""
+
 from __future__ import annotations
 
 import itertools
@@ -20,15 +22,16 @@ from explorer.media.child.facts import displayed_size, duration, quarter_turns
 from explorer.media.child.source import Source, decoded, frame_time, frames, open_source
 from explorer.media.gate import refusal
 
-TICK = Fraction(1, 90000)          # clock of the encoded pictures: exact for every usual frame rate
-COPIED_SOUND = ("aac", "mp3")      # what every browser plays inside mp4
-REPORT = 0.25                      # seconds between two reports
+TICK = Fraction(1, 90000)  # clock of the encoded pictures: exact for every usual frame rate
+COPIED_SOUND = ("aac", "mp3")  # what every browser plays inside mp4
+REPORT = 0.25  # seconds between two reports
 QUALITY = {"preset": "veryfast", "crf": "23"}
 log = logging.getLogger(__name__)
 
 
-def convert(path: str, out: str, *, copy: bool, start: float = 0.0, end: float | None = None,
-            width: int = 1280) -> Iterator[tuple[float, float]]:
+def convert(
+    path: str, out: str, *, copy: bool, start: float = 0.0, end: float | None = None, width: int = 1280
+) -> Iterator[tuple[float, float]]:
     """Write `out` (mp4, its index in front) and yield (seconds done, seconds in all) now and then.
 
     Args:
@@ -56,14 +59,18 @@ def _written(path: str, out: str, *, copy: bool, start: float, end: float, width
             writer = _Writer(source, file, copy=copy, start=start, end=end, width=width)
             yield from ((done, total) for done in _reports(writer))
             if not writer.pictures:
-                raise refusal(path, "nothing in it can be decoded between the two times", remedy="choose other times or another file")
+                raise refusal(
+                    path,
+                    "nothing in it can be decoded between the two times",
+                    remedy="choose other times or another file",
+                )
     finally:
         source.close()
 
 
 def _reports(writer: _Writer) -> Iterator[float]:
     last = clock.monotonic()
-    yield 0.0                                             # a sign of life before the first picture
+    yield 0.0  # a sign of life before the first picture
     for done in writer.run():
         if clock.monotonic() - last >= REPORT:
             last = clock.monotonic()
@@ -73,7 +80,9 @@ def _reports(writer: _Writer) -> Iterator[float]:
 class _Writer:
     """Lifetime of one output file: its streams, its filter graph and how much has been written."""
 
-    def __init__(self, source: Source, file: OutputContainer, *, copy: bool, start: float, end: float, width: int) -> None:
+    def __init__(
+        self, source: Source, file: OutputContainer, *, copy: bool, start: float, end: float, width: int
+    ) -> None:
         self.source, self.file, self.copy, self.start, self.end, self.width = source, file, copy, start, end, width
         self.pictures = 0
         self.graph: Graph | None = None
@@ -88,7 +97,9 @@ class _Writer:
         first = next(frames(probe), None)
         probe.close()
         if first is None:
-            raise refusal(self.source.path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder")
+            raise refusal(
+                self.source.path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder"
+            )
         wide, high = displayed_size(first[1], self.source.stream.sample_aspect_ratio)
         scale = min(1.0, self.width / wide)
         stream = self.file.add_stream("libx264", rate=self.source.stream.average_rate or 30, options=QUALITY)
@@ -165,14 +176,14 @@ class _Writer:
             self.graph = _graph(self.source.stream, frame, self.video.width, self.video.height)
         self.graph.push(frame)
         turned = self.graph.pull()
-        assert isinstance(turned, VideoFrame)             # it is a graph of pictures
+        assert isinstance(turned, VideoFrame)  # it is a graph of pictures
         turned.pts, turned.time_base = round((time - self.start) / TICK), TICK
-        turned.pict_type = 0                              # the encoder chooses its own key frames
+        turned.pict_type = 0  # the encoder chooses its own key frames
         return turned
 
     def _encode_sound(self, packet: av.Packet) -> float | None:
         try:
-            found = self.sound.codec_context.decode(packet if packet.size else None)      # type: ignore[union-attr]
+            found = self.sound.codec_context.decode(packet if packet.size else None)  # type: ignore[union-attr]
         except (av.FFmpegError, ValueError, EOFError):
             return None
         for frame in found:
@@ -187,7 +198,7 @@ class _Writer:
         if self.start <= time < self.end:
             frame.time_base = tick
             frame.pts = round((time - self.start) / tick)
-            self.file.mux(self.audio.encode(frame))                                        # type: ignore[union-attr]
+            self.file.mux(self.audio.encode(frame))  # type: ignore[union-attr]
 
     def _flush(self) -> None:
         if not self.copy and self.pictures:
@@ -201,9 +212,14 @@ def _graph(stream: VideoStream, frame: VideoFrame, width: int, height: int) -> G
     turns = quarter_turns(frame)
     wide, high = (height, width) if turns % 2 else (width, height)
     graph = Graph()
-    chain = [graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base),
-             graph.add("scale", f"{wide}:{high}"), *(graph.add("transpose", "clock") for _ in range(turns)),
-             graph.add("setsar", "1"), graph.add("format", "yuv420p"), graph.add("buffersink")]
+    chain = [
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base),
+        graph.add("scale", f"{wide}:{high}"),
+        *(graph.add("transpose", "clock") for _ in range(turns)),
+        graph.add("setsar", "1"),
+        graph.add("format", "yuv420p"),
+        graph.add("buffersink"),
+    ]
     for one, next_one in itertools.pairwise(chain):
         one.link_to(next_one)
     graph.configure()

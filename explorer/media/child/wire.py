@@ -1,4 +1,5 @@
 """The messages between the app and its decoding child: a length, a JSON header, then raw bytes. No pickle."""
+
 from __future__ import annotations
 
 import json
@@ -6,8 +7,8 @@ import struct
 from collections.abc import Sequence
 from typing import Any, BinaryIO
 
-HEADER_LIMIT = 1 << 20             # bytes of JSON
-BLOB_LIMIT = 1 << 29               # bytes of one blob
+HEADER_LIMIT = 1 << 20  # bytes of JSON
+BLOB_LIMIT = 1 << 29  # bytes of one blob
 _LENGTH = struct.Struct(">I")
 
 

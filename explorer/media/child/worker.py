@@ -1,4 +1,6 @@
-"""The child that decodes: takes one request at a time from standard input, answers on standard output, dies with its parent."""
+"""The child that decodes: takes one request at a time from standard input, answers on standard output, dies with its
+parent."""
+
 from __future__ import annotations
 
 import argparse
@@ -21,12 +23,14 @@ from explorer.media.child import backends, transcode, wire
 from explorer.media.gate import shown
 from explorer.records import ExplorerError, Frames, FrameSize
 
-TOO_MUCH_MEMORY = 77               # exit code where the memory limit was passed
-HANDLES = 64                       # open files at most
-ADDRESS_ROOM = 3 << 30             # bytes of address space beyond the memory limit: libraries and thread stacks reserve more than they use
-WATCH = 0.05                       # seconds between two looks at the memory in use and at the parent
-STUCK = 120                        # seconds without such a look after which the system ends this process: native code never let go
-AHEAD = 4                          # messages decoded while the parent is busy: 20 MB at 224 x 224
+TOO_MUCH_MEMORY = 77  # exit code where the memory limit was passed
+HANDLES = 64  # open files at most
+ADDRESS_ROOM = (
+    3 << 30
+)  # bytes of address space beyond the memory limit: libraries and thread stacks reserve more than they use
+WATCH = 0.05  # seconds between two looks at the memory in use and at the parent
+STUCK = 120  # seconds without such a look after which the system ends this process: native code never let go
+AHEAD = 4  # messages decoded while the parent is busy: 20 MB at 224 x 224
 Message = tuple[dict[str, Any], list[bytes]]
 
 
@@ -42,8 +46,16 @@ def _read(request: dict[str, Any], reading: backends.Reading) -> Iterator[Messag
     reading.source.close()
     if reading.source.unread:
         gate.read_through(request["path"])
-    yield {"end": True, "bad_packets": reading.source.bad, "damaged": reading.damaged, "decoder": reading.decoder,
-           "note": reading.note}, []
+    yield (
+        {
+            "end": True,
+            "bad_packets": reading.source.bad,
+            "damaged": reading.damaged,
+            "decoder": reading.decoder,
+            "note": reading.note,
+        },
+        [],
+    )
 
 
 def _probe(request: dict[str, Any]) -> Iterator[Message]:
@@ -51,16 +63,33 @@ def _probe(request: dict[str, Any]) -> Iterator[Message]:
 
 
 def _sample(request: dict[str, Any]) -> Iterator[Message]:
-    yield from _read(request, backends.read(
-        request["path"], backends.sampled(SamplingConfig(**request["sampling"])), size=FrameSize(**request["size"]),
-        still_width=request["still_width"], threads=request["threads"], decoder=request["decoder"]))
+    yield from _read(
+        request,
+        backends.read(
+            request["path"],
+            backends.sampled(SamplingConfig(**request["sampling"])),
+            size=FrameSize(**request["size"]),
+            still_width=request["still_width"],
+            threads=request["threads"],
+            decoder=request["decoder"],
+        ),
+    )
 
 
 def _frames_at(request: dict[str, Any]) -> Iterator[Message]:
     times = np.array(request["times"], dtype=np.float64)
-    yield from _read(request, backends.read(
-        request["path"], lambda _: times, size=FrameSize(**request["size"]), still_width=request["still_width"],
-        threads=request["threads"], decoder=request["decoder"], whole=False))
+    yield from _read(
+        request,
+        backends.read(
+            request["path"],
+            lambda _: times,
+            size=FrameSize(**request["size"]),
+            still_width=request["still_width"],
+            threads=request["threads"],
+            decoder=request["decoder"],
+            whole=False,
+        ),
+    )
 
 
 def _convert(request: dict[str, Any]) -> Iterator[Message]:
@@ -78,7 +107,7 @@ def answer(request: dict[str, Any]) -> Iterator[Message]:
         yield from REQUESTS[request["do"]](request)
     except MemoryError:
         os._exit(TOO_MUCH_MEMORY)
-    except Exception as error:                            # one file's trouble: the child lives on
+    except Exception as error:  # one file's trouble: the child lives on
         yield _failure(request["path"], error), []
 
 
@@ -92,7 +121,10 @@ def _failure(path: str, error: Exception) -> dict[str, Any]:
     if isinstance(error, ExplorerError):
         return {"error": str(error), "unread": isinstance(error, gate.Unreadable)}
     reason = shown(" ".join(str(error).split()))[:200]
-    return {"error": f"cannot decode {shown(path)}: {type(error).__name__} {reason}; convert it or remove it from the folder"}
+    return {
+        "error": f"cannot decode {shown(path)}: {type(error).__name__} {reason}; "
+        "convert it or remove it from the folder"
+    }
 
 
 def _of_a_drive(error: BaseException | None) -> bool:
@@ -116,25 +148,27 @@ def _memory_in_use() -> int:
 def _watch(limit: int, parent: int) -> None:
     """End this process where it holds too much memory or its parent is gone.
 
-    Native code that never lets go of the interpreter stops this thread too: the alarm, set anew at each look, is then the system's to ring.
+    Native code that never lets go of the interpreter stops this thread too: the alarm, set anew at each look, is then
+    the system's to ring.
     """
-    alarm = getattr(signal, "alarm", lambda seconds: None)         # Windows has none
+    alarm = getattr(signal, "alarm", lambda seconds: None)  # Windows has none
     while True:
         if _memory_in_use() > limit:
             os._exit(TOO_MUCH_MEMORY)
-        if os.name == "posix" and os.getppid() != parent:          # on Windows a launcher may stand between
+        if os.name == "posix" and os.getppid() != parent:  # on Windows a launcher may stand between
             os._exit(0)
         alarm(STUCK)
         time.sleep(WATCH)
 
 
 def _limit(memory_mb: int, *, parent: int, may_write: bool) -> None:
-    """Limits that hold where a system has them: address space, handles, no core file, no file written by the decoder."""
+    """Limits that hold where a system has them: address space, handles, no core file, no file written by the
+    decoder."""
     limit = memory_mb << 20
     threading.Thread(target=_watch, args=(limit, parent), daemon=True).start()
     try:
         import resource
-    except ImportError:                                   # Windows
+    except ImportError:  # Windows
         return
     wanted = {resource.RLIMIT_AS: limit + ADDRESS_ROOM, resource.RLIMIT_NOFILE: HANDLES, resource.RLIMIT_CORE: 0}
     if not may_write:
@@ -148,7 +182,7 @@ def _set_limit(resource: Any, kind: int, value: int) -> None:
     value = value if hard == resource.RLIM_INFINITY else min(value, hard)
     try:
         resource.setrlimit(kind, (value, value))
-    except (ValueError, OSError):                         # macOS knows no limit of address space
+    except (ValueError, OSError):  # macOS knows no limit of address space
         pass
 
 

@@ -1,4 +1,6 @@
-"""Any CLIP by its open_clip name or from a local weights file; nothing is fetched unless a person agreed to the size."""
+"""Any CLIP by its open_clip name or from a local weights file; nothing is fetched unless a person agreed to the
+size."""
+
 from __future__ import annotations
 
 import os
@@ -14,7 +16,7 @@ from torch import Tensor, nn
 from explorer.model.towers.tower import Tower, lay_over
 from explorer.records import ExplorerError, FrameSize
 
-PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")    # what open_clip's table of weights says of pixels
+PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # what open_clip's table of weights says of pixels
 
 
 def split_name(name: str) -> tuple[str, str]:
@@ -24,9 +26,12 @@ def split_name(name: str) -> tuple[str, str]:
         ExplorerError: an architecture or weights tag that open_clip does not know.
     """
     import open_clip
+
     arch, _, weights = name.partition("@") if "@" in name else name.rpartition("/")
     if arch not in open_clip.list_models():
-        raise ExplorerError(f"unknown tower {name!r}; write ARCHITECTURE/WEIGHTS as in open_clip, such as ViT-B-16/openai")
+        raise ExplorerError(
+            f"unknown tower {name!r}; write ARCHITECTURE/WEIGHTS as in open_clip, such as ViT-B-16/openai"
+        )
     if "@" in name:
         return arch, weights
     if not open_clip.is_pretrained_cfg(arch, weights):
@@ -42,11 +47,12 @@ def size_mb(name: str) -> int:
         ExplorerError: an unknown name, or an architecture that is described elsewhere.
     """
     import open_clip
+
     arch, _ = split_name(name)
     try:
         with torch.device("meta"):
             model = open_clip.create_model(arch, pretrained=None, pretrained_hf=False, device="meta")
-    except Exception as error:                     # an architecture that open_clip itself asks Hugging Face about
+    except Exception as error:  # an architecture that open_clip itself asks Hugging Face about
         raise ExplorerError(f"the size of {name} is not known on this machine; choose a ViT-B or ViT-L CLIP") from error
     return round(sum(p.numel() for p in model.parameters()) * 4 / 1e6)
 
@@ -54,11 +60,12 @@ def size_mb(name: str) -> int:
 def weights_path(name: str, folder: Path) -> Path | None:
     """The weights file of a tower where it is on this machine already, else None."""
     import open_clip
+
     arch, weights = split_name(name)
     if "@" in name:
         return Path(weights)
     hub = open_clip.get_pretrained_cfg(arch, weights).get("hf_hub", "").strip("/")
-    if not hub:                                    # offered as pickled weights only
+    if not hub:  # offered as pickled weights only
         return None
     return next(iter(sorted(folder.glob(f"models--{hub.replace('/', '--')}/snapshots/*/*.safetensors"))), None)
 
@@ -71,12 +78,24 @@ def download(name: str, folder: Path) -> subprocess.Popen[bytes]:
     split_name(name)
     folder.mkdir(parents=True, exist_ok=True)
     environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    return subprocess.Popen([sys.executable, "-m", "explorer.model.towers.clip", name, str(folder)],
-                            stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+    return subprocess.Popen(
+        [sys.executable, "-m", "explorer.model.towers.clip", name, str(folder)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env=environment,
+    )
 
 
-def load(name: str, *, device: torch.device, folder: Path | None = None, called: str | None = None,
-         weights: Mapping[str, Tensor] | None = None, dtype: torch.dtype | None = None) -> Tower:
+def load(
+    name: str,
+    *,
+    device: torch.device,
+    folder: Path | None = None,
+    called: str | None = None,
+    weights: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+) -> Tower:
     """An open_clip model as a tower, from a safetensors file on this machine.
 
     Args:
@@ -89,21 +108,30 @@ def load(name: str, *, device: torch.device, folder: Path | None = None, called:
         ExplorerError: unknown name, weights not here yet, not safetensors, or not those of the architecture.
     """
     import open_clip
+
     arch, tag = split_name(name)
     path = weights_path(name, folder or default_folder())
     if path is None:
-        raise ExplorerError(f"the weights of {name} are not on this machine; agree to the download on the Models tab, "
-                            f"or give a local file as {arch}@/path/to/weights.safetensors")
+        raise ExplorerError(
+            f"the weights of {name} are not on this machine; agree to the download on the Models tab, "
+            f"or give a local file as {arch}@/path/to/weights.safetensors"
+        )
     if not path.is_file() or path.suffix != ".safetensors":
         raise ExplorerError(f"{path} is not a safetensors file; convert the weights or choose another file")
     _refuse_other_bytes(path)
     known = {} if "@" in name else open_clip.get_pretrained_cfg(arch, tag)
-    try:                                           # a file instead of the tag: so what the tag says of pixels is handed on
+    try:  # a file instead of the tag: so what the tag says of pixels is handed on
         model = open_clip.create_model(
-            arch, pretrained=str(path), pretrained_hf=False, force_quick_gelu=bool(known.get("quick_gelu")),
-            force_preprocess_cfg={key: known[key] for key in PREPROCESSING if key in known})
-    except Exception as error:                     # open_clip raises many kinds for a file that does not fit
-        raise ExplorerError(f"{path} does not hold the weights of {arch}: {_first_line(error)}; choose another file") from error
+            arch,
+            pretrained=str(path),
+            pretrained_hf=False,
+            force_quick_gelu=bool(known.get("quick_gelu")),
+            force_preprocess_cfg={key: known[key] for key in PREPROCESSING if key in known},
+        )
+    except Exception as error:  # open_clip raises many kinds for a file that does not fit
+        raise ExplorerError(
+            f"{path} does not hold the weights of {arch}: {_first_line(error)}; choose another file"
+        ) from error
     lay_over(model, weights or {}, name=called or name)
     return wrap(model, tokenizer_of(arch), name=called or name, device=device, dtype=dtype)
 
@@ -111,11 +139,14 @@ def load(name: str, *, device: torch.device, folder: Path | None = None, called:
 def _refuse_other_bytes(path: Path) -> None:
     """Read the header alone, before seconds go into building a model for a file that only has the name of one."""
     from safetensors import SafetensorError, safe_open
+
     try:
         with safe_open(path, framework="pt"):
             pass
     except (SafetensorError, OSError) as error:
-        raise ExplorerError(f"{path} is not a safetensors file ({error}); convert the weights or choose another file") from error
+        raise ExplorerError(
+            f"{path} is not a safetensors file ({error}); convert the weights or choose another file"
+        ) from error
 
 
 def tokenizer_of(arch: str) -> Any:
@@ -125,28 +156,42 @@ def tokenizer_of(arch: str) -> Any:
         ExplorerError: it is one of Hugging Face's and not on this machine.
     """
     import open_clip
+
     try:
         return open_clip.get_tokenizer(arch)
-    except Exception as error:                     # transformers raises many kinds for a file it cannot reach
-        raise ExplorerError(f"the tokenizer of {arch} is not on this machine; choose a ViT-B or ViT-L CLIP, "
-                            "which need none") from error
+    except Exception as error:  # transformers raises many kinds for a file it cannot reach
+        raise ExplorerError(
+            f"the tokenizer of {arch} is not on this machine; choose a ViT-B or ViT-L CLIP, which need none"
+        ) from error
 
 
-def wrap(model: nn.Module, tokenizer: Any, *, name: str, device: torch.device, dtype: torch.dtype | None = None) -> Tower:
+def wrap(
+    model: nn.Module, tokenizer: Any, *, name: str, device: torch.device, dtype: torch.dtype | None = None
+) -> Tower:
     """A built open_clip model as a tower, with the preprocessing it was trained with."""
     from open_clip.model import get_model_preprocess_cfg
+
     config = get_model_preprocess_cfg(model)
     height, width = config["size"] if isinstance(config["size"], (tuple, list)) else (config["size"], config["size"])
     fit = "squash" if config.get("resize_mode") == "squash" else "crop"
-    mean = config.get("mean", (0.48145466, 0.4578275, 0.40821073))           # OpenAI's, open_clip's default
+    mean = config.get("mean", (0.48145466, 0.4578275, 0.40821073))  # OpenAI's, open_clip's default
     std = config.get("std", (0.26862954, 0.26130258, 0.27577711))
-    return Tower(model, tokenizer, name=name, mean=tuple(mean), std=tuple(std), size=FrameSize(height, width, fit), device=device,
-                 dtype=dtype)
+    return Tower(
+        model,
+        tokenizer,
+        name=name,
+        mean=tuple(mean),
+        std=tuple(std),
+        size=FrameSize(height, width, fit),
+        device=device,
+        dtype=dtype,
+    )
 
 
 def default_folder() -> Path:
     """Where downloaded towers are kept."""
     from explorer.config import Settings
+
     return Settings.load().data_dir / "towers"
 
 
@@ -156,6 +201,7 @@ def _first_line(error: Exception) -> str:
 
 def _fetch(name: str, folder: str) -> None:
     import open_clip
+
     arch, weights = split_name(name)
     path = open_clip.download_pretrained(open_clip.get_pretrained_cfg(arch, weights), cache_dir=folder)
     if not str(path).endswith(".safetensors"):

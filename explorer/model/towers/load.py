@@ -1,4 +1,5 @@
 """A tower by its name: the starter, an open_clip model, or either with what a checkpoint trained of it."""
+
 from __future__ import annotations
 
 from collections.abc import Mapping
@@ -12,8 +13,14 @@ from explorer.model.towers.tower import Tower, digest_of, split_trained
 from explorer.records import ExplorerError
 
 
-def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor] | None = None,
-               dtype: torch.dtype | None = None, late_images: bool = False) -> Tower:
+def load_tower(
+    name: str,
+    *,
+    device: str = "auto",
+    weights: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+    late_images: bool = False,
+) -> Tower:
     """Load a tower by name.
 
     Args:
@@ -29,12 +36,16 @@ def load_tower(name: str, *, device: str = "auto", weights: Mapping[str, Tensor]
     """
     plain, digest = split_trained(name)
     if digest and not weights:
-        raise ExplorerError(f"the trained weights of tower {name} are missing; restore the checkpoint that holds them "
-                            "or choose another")
+        raise ExplorerError(
+            f"the trained weights of tower {name} are missing; restore the checkpoint that holds them or choose another"
+        )
     if weights and digest_of(weights) != digest:
-        raise ExplorerError(f"the trained weights at hand are not those of tower {name}; restore the checkpoint from a copy "
-                            "or choose another")
+        raise ExplorerError(
+            f"the trained weights at hand are not those of tower {name}; restore the checkpoint from a copy "
+            "or choose another"
+        )
     if plain == "starter":
-        return starter.load(device=pick_device(device), name=name, weights=weights, dtype=dtype,
-                            late_images=late_images)
+        return starter.load(
+            device=pick_device(device), name=name, weights=weights, dtype=dtype, late_images=late_images
+        )
     return clip.load(plain, device=pick_device(device), called=name, weights=weights, dtype=dtype)

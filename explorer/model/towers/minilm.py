@@ -1,8 +1,11 @@
 """MiniLM, the starter's text tower: BERT's form (Devlin et al., 2019, section 3) with six layers, in plain torch.
 
-transformers gives the same numbers, as a test says; but importing it and open_clip takes most of the time from start to a first
-search, and words need no more than this. Modules are called as transformers calls them, so that its weights fit by name.
+transformers gives the same numbers, as a test says; but importing it and open_clip takes most of the time from start
+to a first
+search, and words need no more than this. Modules are called as transformers calls them, so that its weights fit by
+name.
 """
+
 from __future__ import annotations
 
 from collections.abc import Sequence
@@ -19,7 +22,7 @@ from torch import Tensor, nn
 from explorer.model.towers.tokens import TOKENS_AT_MOST, Subwords
 
 WIDTH = 384
-INNER = 1536            # between the two maps of a feed-forward block
+INNER = 1536  # between the two maps of a feed-forward block
 HEADS = 12
 LAYERS = 6
 VOCABULARY = 30522
@@ -27,7 +30,7 @@ POSITIONS = 512
 EPS = 1e-12
 DROPOUT = 0.1
 PAD = 0
-UNUSED = ("pooler.", "embeddings.position_ids")     # in the wheel, not read here
+UNUSED = ("pooler.", "embeddings.position_ids")  # in the wheel, not read here
 
 
 class Hidden(NamedTuple):
@@ -47,7 +50,7 @@ class Embeddings(nn.Module):
         self.LayerNorm = nn.LayerNorm(WIDTH, eps=EPS)
 
     def forward(self, tokens: Tensor) -> Tensor:
-        places = self.position_embeddings.weight[:tokens.shape[1]]
+        places = self.position_embeddings.weight[: tokens.shape[1]]
         return self.LayerNorm(self.word_embeddings(tokens) + places + self.token_type_embeddings.weight[0])
 
 
@@ -56,9 +59,12 @@ class Layer(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.attention = nn.ModuleDict({
-            "self": nn.ModuleDict({name: nn.Linear(WIDTH, WIDTH) for name in ("query", "key", "value")}),
-            "output": _into(WIDTH)})
+        self.attention = nn.ModuleDict(
+            {
+                "self": nn.ModuleDict({name: nn.Linear(WIDTH, WIDTH) for name in ("query", "key", "value")}),
+                "output": _into(WIDTH),
+            }
+        )
         self.intermediate = nn.ModuleDict({"dense": nn.Linear(WIDTH, INNER)})
         self.output = _into(INNER)
 
@@ -69,7 +75,9 @@ class Layer(nn.Module):
 
     def _attended(self, x: Tensor, mask: Tensor) -> Tensor:
         maps = self.attention["self"]
-        query, key, value = (maps[name](x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for name in ("query", "key", "value"))
+        query, key, value = (
+            maps[name](x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for name in ("query", "key", "value")
+        )
         met = F.scaled_dot_product_attention(query, key, value, attn_mask=mask[:, None, None], dropout_p=self._dropout)
         return met.transpose(1, 2).flatten(2)
 

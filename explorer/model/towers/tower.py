@@ -1,4 +1,6 @@
-"""Pixels and texts -> unit vectors: every tower has the form of an open_clip model, the starter too, so one path serves all."""
+"""Pixels and texts -> unit vectors: every tower has the form of an open_clip model, the starter too, so one path
+serves all."""
+
 from __future__ import annotations
 
 import hashlib
@@ -21,9 +23,10 @@ from explorer.records import ExplorerError, FrameSize
 
 log = logging.getLogger(__name__)
 
-FRAMES_AT_ONCE = 16        # images a forward pass on a CPU: measured quickest, early layers stay in cache
+FRAMES_AT_ONCE = 16  # images a forward pass on a CPU: measured quickest, early layers stay in cache
 TEXTS_AT_ONCE = 256
-TRAINED = re.compile(r"(starter):(\w+)|(.+)#([0-9a-f]{12})")     # names of towers with a checkpoint's own weights
+TRAINED = re.compile(r"(starter):(\w+)|(.+)#([0-9a-f]{12})")  # names of towers with a checkpoint's own weights
+
 
 @dataclass(frozen=True)
 class TowerOutput:
@@ -47,8 +50,18 @@ class Tower:
         dtype: of the weights; None takes the device's quickest, training wants float32.
     """
 
-    def __init__(self, model: nn.Module, tokenizer: Any, *, name: str, mean: tuple[float, ...], std: tuple[float, ...],
-                 size: FrameSize, device: torch.device, dtype: torch.dtype | None = None) -> None:
+    def __init__(
+        self,
+        model: nn.Module,
+        tokenizer: Any,
+        *,
+        name: str,
+        mean: tuple[float, ...],
+        std: tuple[float, ...],
+        size: FrameSize,
+        device: torch.device,
+        dtype: torch.dtype | None = None,
+    ) -> None:
         self.dtype = dtype or half_precision(device)
         self.model: Any = model.eval().requires_grad_(False).to(device=device, dtype=self.dtype)
         self.model = self.model.to(memory_format=torch.channels_last)
@@ -71,7 +84,9 @@ class Tower:
         """
         size = self.frame_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size.height, size.width, 3):
-            raise ValueError(f"frames must be uint8 (N, {size.height}, {size.width}, 3), not {pixels.dtype} {pixels.shape}")
+            raise ValueError(
+                f"frames must be uint8 (N, {size.height}, {size.width}, 3), not {pixels.dtype} {pixels.shape}"
+            )
         x = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
         return ((x - self._mean) / self._std).to(self.dtype).contiguous(memory_format=torch.channels_last)
 
@@ -86,7 +101,7 @@ class Tower:
             (N, D) float16, unit length.
         """
         step = batch_size(self.device, FRAMES_AT_ONCE)
-        runs = [self.image_vectors(pixels[i:i + step]) for i in range(0, len(pixels), step)]
+        runs = [self.image_vectors(pixels[i : i + step]) for i in range(0, len(pixels), step)]
         if not runs:
             return np.zeros((0, self.dim), np.float16)
         return torch.cat(runs).half().cpu().numpy()
@@ -96,9 +111,11 @@ class Tower:
         """Encode whole texts: Q strings -> (Q, D) float32, unit length. Long texts are cut at the tower's length."""
         if not texts:
             return np.zeros((0, self.dim), np.float32)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))     # like lengths pad little
-        runs = [self.text_vectors([texts[j] for j in order[i:i + TEXTS_AT_ONCE]])
-                for i in range(0, len(order), TEXTS_AT_ONCE)]
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths pad little
+        runs = [
+            self.text_vectors([texts[j] for j in order[i : i + TEXTS_AT_ONCE]])
+            for i in range(0, len(order), TEXTS_AT_ONCE)
+        ]
         vectors = torch.cat(runs).cpu().numpy()
         out = np.empty_like(vectors)
         out[order] = vectors
@@ -111,17 +128,20 @@ class Tower:
         Raises:
             ValueError: this tower does not give token outputs.
         """
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))     # like lengths pad little
+        order = sorted(range(len(texts)), key=lambda i: len(texts[i]))  # like lengths pad little
         outputs: dict[int, TowerOutput] = {}
         for i in range(0, len(order), TEXTS_AT_ONCE):
-            part = order[i:i + TEXTS_AT_ONCE]
+            part = order[i : i + TEXTS_AT_ONCE]
             sentences, tokens, keep, spans = self.sentence_and_tokens([texts[j] for j in part])
             whole, vectors, kept = sentences.cpu().numpy(), tokens.cpu().numpy(), keep.cpu().numpy()
-            outputs |= {j: TowerOutput(whole[row], vectors[row][kept[row]], tuple(spans[row])) for row, j in enumerate(part)}
+            outputs |= {
+                j: TowerOutput(whole[row], vectors[row][kept[row]], tuple(spans[row])) for row, j in enumerate(part)
+            }
         return [outputs[j] for j in range(len(texts))]
 
     def image_vectors(self, pixels: np.ndarray) -> Tensor:
-        """(N, H, W, 3) uint8 in one forward pass -> (N, D) float32 unit on the device, with a gradient where one is asked for."""
+        """(N, H, W, 3) uint8 in one forward pass -> (N, D) float32 unit on the device, with a gradient where one is
+        asked for."""
         return F.normalize(self.model.encode_image(self.preprocess(pixels)).float(), dim=-1)
 
     def text_vectors(self, texts: list[str]) -> Tensor:
@@ -136,8 +156,8 @@ class Tower:
         """Q texts as wholes and token by token; a Hugging Face tower runs once for both.
 
         Returns:
-            (Q, D) float32 unit, (Q, L, D) float32 unit on the device; (Q, L) bool, True where the token belongs to the text's words; for
-            each text the characters [start, end) of each such token.
+            (Q, D) float32 unit, (Q, L, D) float32 unit on the device; (Q, L) bool, True where the token belongs to
+            the text's words; for each text the characters [start, end) of each such token.
 
         Raises:
             ValueError: this tower does not give token outputs.
@@ -155,9 +175,9 @@ class Tower:
     def _tokens(self, texts: list[str]) -> Tensor:
         tokens = self.tokenizer([text or " " for text in texts])
         pad = getattr(getattr(self.model, "text", None), "config", None)
-        if pad is not None:                                   # Hugging Face towers take any length: drop empty columns
+        if pad is not None:  # Hugging Face towers take any length: drop empty columns
             used = int((tokens != pad.pad_token_id).sum(1).max())
-            tokens = tokens[:, :max(used, 1)]
+            tokens = tokens[:, : max(used, 1)]
         return tokens.to(self.device)
 
     def _subwords(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor, list[Spans]]:

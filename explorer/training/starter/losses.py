@@ -1,4 +1,6 @@
-"""The losses of the starter's training: photos against captions, level by level, and what keeps the wheels' knowledge."""
+"""The losses of the starter's training: photos against captions, level by level, and what keeps the wheels'
+knowledge."""
+
 from __future__ import annotations
 
 import numpy as np
@@ -11,8 +13,8 @@ from explorer.model.losses import hierarchical, positives_by_id
 from explorer.training.starter.pair import Pair, StarterConfig
 from explorer.training.starter.photos import Photos
 
-IMAGES_AT_ONCE = 32       # of a pass with gradients: more no longer fits the cache of a core
-TEXT_RUNS = 8             # captions of like length together: little padding
+IMAGES_AT_ONCE = 32  # of a pass with gradients: more no longer fits the cache of a core
+TEXT_RUNS = 8  # captions of like length together: little padding
 
 
 def contrastive(logits: Tensor) -> Tensor:
@@ -27,9 +29,11 @@ def class_pictures(train: Photos, chosen: Tensor, scale: float) -> Tensor:
     return train.frozen_images.mean(0) + scale * rows
 
 
-def frozen_class_loss(pair: Pair, train: Photos, classes: Tensor, config: StarterConfig, generator: torch.Generator) -> Tensor:
+def frozen_class_loss(
+    pair: Pair, train: Photos, classes: Tensor, config: StarterConfig, generator: torch.Generator
+) -> Tensor:
     """Class names against pictures of their classes, from frozen text outputs `classes` (templates, 1000, 384)."""
-    chosen = torch.randperm(classes.shape[1], generator=generator)[:config.batch]
+    chosen = torch.randperm(classes.shape[1], generator=generator)[: config.batch]
     template = torch.randint(0, classes.shape[0], (len(chosen),), generator=generator)
     pictures = class_pictures(train, chosen, config.class_scale)
     return contrastive(pair.logits(pair.image(pictures), pair.text(classes[template, chosen])))
@@ -37,7 +41,7 @@ def frozen_class_loss(pair: Pair, train: Photos, classes: Tensor, config: Starte
 
 def class_loss(pair: Pair, train: Photos, config: StarterConfig, generator: torch.Generator) -> Tensor:
     """The same through the text tower as it is now."""
-    chosen = torch.randperm(len(train.classifier), generator=generator)[:config.batch // 2]
+    chosen = torch.randperm(len(train.classifier), generator=generator)[: config.batch // 2]
     tokens = train.class_tokens(chosen, generator)
     pictures = class_pictures(train, chosen, config.class_scale)
     return contrastive(pair.logits(pair.image(pictures), pair.text(pair.pooled_text(tokens))))
@@ -47,20 +51,26 @@ def keep_loss(pooled: Tensor, frozen: Tensor, classifier: Tensor, temperature: f
     """How far the class shares seen in `pooled` (B, 1280) are from those in the frozen features of the same photos."""
     wanted = F.softmax(frozen @ classifier.T / temperature, dim=1)
     found = F.log_softmax(pooled @ classifier.T / temperature, dim=1)
-    return F.kl_div(found, wanted, reduction="batchmean") * temperature ** 2
+    return F.kl_div(found, wanted, reduction="batchmean") * temperature**2
 
 
-def tower_loss(pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator) -> Tensor:
+def tower_loss(
+    pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator
+) -> Tensor:
     """Photos against whole captions, and what keeps the wheels' knowledge."""
     pooled = _images(pair, train, rows, config, generator)
     captions = train.draw_captions(rows, generator)
     order = np.argsort(train.lengths[captions], kind="stable")
     runs = [pair.pooled_text(train.tokens(captions[part])) for part in np.array_split(order, TEXT_RUNS)]
     texts = torch.cat(runs)[np.argsort(order)]
-    return contrastive(pair.logits(pair.image(pooled), pair.text(texts))) + _kept(pair, train, rows, pooled, config, generator)
+    return contrastive(pair.logits(pair.image(pooled), pair.text(texts))) + _kept(
+        pair, train, rows, pooled, config, generator
+    )
 
 
-def level_loss(pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator) -> Tensor:
+def level_loss(
+    pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator
+) -> Tensor:
     """HCMI's hierarchical contrastive loss over photos as stills and as slide-shows of `show`, towers and all."""
     pooled = _images(pair, train, rows, config, generator)
     texts = _texts(pair, train, train.draw_captions(rows, generator))
@@ -79,7 +89,10 @@ def _images(pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, 
 
 def _texts(pair: Pair, train: Photos, captions: np.ndarray) -> TextBatch:
     order = np.argsort(train.lengths[captions], kind="stable")
-    runs = [pair.text_batch(train.tokens(captions[part]), *train.shares(captions[part])) for part in np.array_split(order, TEXT_RUNS)]
+    runs = [
+        pair.text_batch(train.tokens(captions[part]), *train.shares(captions[part]))
+        for part in np.array_split(order, TEXT_RUNS)
+    ]
     back = torch.from_numpy(np.argsort(order))
 
     def joined(name: str) -> Tensor:
@@ -88,7 +101,9 @@ def _texts(pair: Pair, train: Photos, captions: np.ndarray) -> TextBatch:
         pads = [(0, 0) * (part.ndim - 2) + (0, longest - part.shape[1]) for part in parts]
         return torch.cat([F.pad(part, pad) for part, pad in zip(parts, pads)])[back]
 
-    return TextBatch(*(joined(name) for name in ("sentence", "words", "word_mask", "phrases", "phrase_mask", "phrase_weights")))
+    return TextBatch(
+        *(joined(name) for name in ("sentence", "words", "word_mask", "phrases", "phrase_mask", "phrase_weights"))
+    )
 
 
 def _first(texts: TextBatch, count: int) -> TextBatch:
@@ -100,11 +115,15 @@ def _hierarchical(pair: Pair, texts: TextBatch, frames: Tensor, config: StarterC
     videos = pair.hierarchy.encode_video(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
     owner = torch.arange(len(texts)) // (len(texts) // len(frames))
     levels = pair.hierarchy.similarity(pair.hierarchy.encode_text(texts), videos)
-    square = {name: value[:, owner] for name, value in levels.items()}            # a column for each text's own video
+    square = {name: value[:, owner] for name, value in levels.items()}  # a column for each text's own video
     weights = {"clip_phrase": config.token_weight, "frame_word": config.token_weight}
-    return hierarchical(square, pair.factor(), positives=positives_by_id(owner), margin_weight=0, level_weights=weights)["loss"]
+    return hierarchical(
+        square, pair.factor(), positives=positives_by_id(owner), margin_weight=0, level_weights=weights
+    )["loss"]
 
 
-def _kept(pair: Pair, train: Photos, rows: np.ndarray, pooled: Tensor, config: StarterConfig, generator: torch.Generator) -> Tensor:
+def _kept(
+    pair: Pair, train: Photos, rows: np.ndarray, pooled: Tensor, config: StarterConfig, generator: torch.Generator
+) -> Tensor:
     loss = config.keep_weight * keep_loss(pooled, train.frozen_images[rows], train.classifier)
     return loss + config.class_weight * class_loss(pair, train, config, generator) if config.class_weight else loss

@@ -1,4 +1,5 @@
 """The starter in training: both towers and the hierarchy over them as one module, and what can be chosen of it."""
+
 from __future__ import annotations
 
 import math
@@ -15,8 +16,8 @@ from explorer.model.hierarchy import unit
 from explorer.model.towers import starter as tower
 from explorer.training.starter.photos import EARLY, late
 
-SCALE = 20.0              # logit scale at the start
-SCALE_MAX = 100.0         # CLIP's limit
+SCALE = 20.0  # logit scale at the start
+SCALE_MAX = 100.0  # CLIP's limit
 
 
 @dataclass(frozen=True)
@@ -28,23 +29,23 @@ class StarterConfig:
     head_lr: float = 1e-3
     head_batch: int = 512
     dropout: float = 0.3
-    epochs: int = 6               # of the towers alone
-    level_epochs: int = 4         # of towers and hierarchy together
+    epochs: int = 6  # of the towers alone
+    level_epochs: int = 4  # of towers and hierarchy together
     batch: int = 256
-    lr: float = 2e-4              # late image layers
-    text_lr: float = 1e-4         # upper text layers
+    lr: float = 2e-4  # late image layers
+    text_lr: float = 1e-4  # upper text layers
     joint_head_lr: float = 2e-4
-    level_lr: float = 1e-3        # token weights of the hierarchy
-    text_layers: int = 4          # of six, counted from the top
+    level_lr: float = 1e-3  # token weights of the hierarchy
+    text_layers: int = 4  # of six, counted from the top
     weight_decay: float = 0.05
-    show: int = 4                 # photos of a slide-show
-    show_weight: float = 0.5      # of the losses over slide-shows, beside those over single photos
-    token_weight: float = 0.5     # of the clip-phrase and frame-word losses, beside video-sentence
-    class_weight: float = 0.3     # of the class-name term
-    class_scale: float = 10.0     # length of a classifier row as a picture, in mean row lengths
-    keep_weight: float = 0.3      # of the late image layers still telling the classes apart as the wheel's do
-    average: float = 0.995        # of the running mean of the weights, a step
-    crop: int = 22                # smallest side of a crop, of 28
+    show: int = 4  # photos of a slide-show
+    show_weight: float = 0.5  # of the losses over slide-shows, beside those over single photos
+    token_weight: float = 0.5  # of the clip-phrase and frame-word losses, beside video-sentence
+    class_weight: float = 0.3  # of the class-name term
+    class_scale: float = 10.0  # length of a classifier row as a picture, in mean row lengths
+    keep_weight: float = 0.3  # of the late image layers still telling the classes apart as the wheel's do
+    average: float = 0.995  # of the running mean of the weights, a step
+    crop: int = 22  # smallest side of a crop, of 28
     seed: int = 0
 
 
@@ -62,7 +63,7 @@ class Pair(nn.Module):
             parameter.requires_grad_(False)
         trunk, layers = self.model.visual.trunk, self.model.text.transformer.encoder.layer
         self.late_image = _parameters(*trunk.blocks[EARLY:], trunk.conv_head, trunk.bn2)
-        self.late_text = _parameters(*layers[-config.text_layers:])
+        self.late_text = _parameters(*layers[-config.text_layers :])
         self.learned = self.late_image + self.late_text
 
     def heads(self) -> list[nn.Parameter]:
@@ -95,12 +96,15 @@ class Pair(nn.Module):
         return F.normalize(self.model.text.proj(F.dropout(pooled, self.dropout / 2, self.training)), dim=-1)
 
     def text_batch(self, tokens: Tensor, word_shares: Tensor, phrase_shares: Tensor) -> TextBatch:
-        """Captions at three levels: tokens (B, L), shares (B, W, L) and (B, P, L) of the tokens in words and phrases."""
+        """Captions at three levels: tokens (B, L), shares (B, W, L) and (B, P, L) of the tokens in words and
+        phrases."""
         hidden = self.hidden(tokens)
         outputs = self.text(hidden)
         words, phrases = unit(word_shares @ outputs), unit(phrase_shares @ outputs)
         word_mask, phrase_mask = word_shares.sum(-1) > 0, phrase_shares.sum(-1) > 0
-        return TextBatch(self.text(pool(hidden, tokens != 0)), words, word_mask, phrases, phrase_mask, phrase_mask.float())
+        return TextBatch(
+            self.text(pool(hidden, tokens != 0)), words, word_mask, phrases, phrase_mask, phrase_mask.float()
+        )
 
     def factor(self) -> Tensor:
         """From cosine to logit."""

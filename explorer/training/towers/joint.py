@@ -1,4 +1,5 @@
 """A tower and a hierarchy that learn as one, and which parts of the tower do."""
+
 from __future__ import annotations
 
 import re
@@ -10,10 +11,12 @@ from torch import Tensor, nn
 from explorer.model.towers.load import load_tower
 from explorer.model.towers.tower import Tower
 
-BLOCK = re.compile(r"(.*?\b(?:resblocks|blocks|layers?|stages))\.(\d+)\.")      # also ModifiedResNet's layer1..4 by LAYER
+BLOCK = re.compile(r"(.*?\b(?:resblocks|blocks|layers?|stages))\.(\d+)\.")  # also ModifiedResNet's layer1..4 by LAYER
 LAYER = re.compile(r"(.*?\blayer)(\d)\.")
-TAIL = re.compile(r"(visual\.|text\.)?(trunk\.)?(proj|ln_post|ln_final|text_projection|head|attn_?pool|norm|fc_norm|conv_head|bn2)\b")
-NEVER = ("logit_scale", "logit_bias")      # of the tower: the hierarchy has its own
+TAIL = re.compile(
+    r"(visual\.|text\.)?(trunk\.)?(proj|ln_post|ln_final|text_projection|head|attn_?pool|norm|fc_norm|conv_head|bn2)\b"
+)
+NEVER = ("logit_scale", "logit_bias")  # of the tower: the hierarchy has its own
 
 
 class Joint(nn.Module):
@@ -43,7 +46,9 @@ def thaw(network: nn.Module, part: str) -> None:
     if part not in ("last", "all"):
         raise ValueError(f"part must be last or all, not {part!r}")
     names = [name for name, _ in network.named_parameters() if name not in NEVER]
-    chosen = set(names) if part == "all" else {name for name in names if name in _last_blocks(names) or TAIL.match(name)}
+    chosen = (
+        set(names) if part == "all" else {name for name in names if name in _last_blocks(names) or TAIL.match(name)}
+    )
     sides = {name.startswith("visual.") for name in chosen}
     if sides != {True, False}:
         raise ValueError("the last blocks of this tower are not known; train all of it")

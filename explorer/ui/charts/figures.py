@@ -193,12 +193,21 @@ def frame_stills(explanation: Explanation, public_id: str) -> list[dict[str, Any
 
 
 TITLES = {  # of the rows of an explanation: the heading and its hover text
-    "phrases": ("Phrases × clips", "How near each phrase is to each clip of this moment. Click a cell to play that clip."),
-    "words": ("Words × frames", "How near each word is to each frame. Frames of the chosen clip are marked. Click to jump."),
+    "phrases": (
+        "Phrases × clips",
+        "How near each phrase is to each clip of this moment. Click a cell to play that clip.",
+    ),
+    "words": (
+        "Words × frames",
+        "How near each word is to each frame. Frames of the chosen clip are marked. Click to jump.",
+    ),
     "actions": ("Actions × frames", "How near each verb of the query is to each frame. Click a cell to jump."),
     "entities": ("Entities × frames", "How near each person or thing of the query is to each frame. Click to jump."),
 }
-NONE = {"actions": "No verb in this query, so there is no action to look for.", "entities": "No person or thing is named in this query."}
+NONE = {
+    "actions": "No verb in this query, so there is no action to look for.",
+    "entities": "No person or thing is named in this query.",
+}
 
 
 def headed(rows: str, figure: Figure | None) -> dict[str, str]:

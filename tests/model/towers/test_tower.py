@@ -1,4 +1,5 @@
 """The starter tower: verified weights only, the device one wishes, vectors that mean something, names that never mix."""
+
 from __future__ import annotations
 
 import importlib.util
@@ -54,7 +55,7 @@ def test_frames_and_texts_share_one_space_of_unit_vectors(tower: Tower) -> None:
     np.testing.assert_allclose(np.linalg.norm(frames.astype(np.float32), axis=1), 1, atol=1e-3)
     np.testing.assert_allclose(np.linalg.norm(texts, axis=1), 1, atol=1e-5)
     scores = texts @ frames.astype(np.float32).T
-    assert scores[0, 0] - scores[0, 1] > scores[1, 0] - scores[1, 1]         # each text leans to its own picture
+    assert scores[0, 0] - scores[0, 1] > scores[1, 0] - scores[1, 1]  # each text leans to its own picture
 
 
 def test_neighbours_in_a_batch_change_nothing(tower: Tower) -> None:
@@ -71,9 +72,11 @@ def test_token_outputs_are_subwords_with_their_characters(tower: Tower) -> None:
     pieces = [text[a:b] for a, b in found.spans]
     assert pieces[0] == "A" and "".join(pieces) == text.replace(" ", "")
     assert found.vectors.shape == (len(pieces), tower.dim) and empty.vectors.shape == (0, tower.dim)
-    with torch.inference_mode():                                             # plain and slow: one text, no padding
+    with torch.inference_mode():  # plain and slow: one text, no padding
         tokens = tower.tokenizer([text])
-        hidden = tower.model.text.proj(tower.model.text.transformer(tokens, torch.ones_like(tokens)).last_hidden_state)[0, 1:-1]
+        hidden = tower.model.text.proj(tower.model.text.transformer(tokens, torch.ones_like(tokens)).last_hidden_state)[
+            0, 1:-1
+        ]
     np.testing.assert_allclose(found.vectors, torch.nn.functional.normalize(hidden, dim=-1).numpy(), atol=2e-5)
     for output, given in ((found, text), (empty, "")):
         np.testing.assert_allclose(output.sentence, tower.encode_texts([given])[0], atol=2e-5)
@@ -88,7 +91,7 @@ def test_a_changed_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / module / "__init__.py").touch()
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.invalidate_caches()
-    assert starter.wheel_file(module) == copied                              # an honest copy will do
+    assert starter.wheel_file(module) == copied  # an honest copy will do
     with open(copied, "r+b") as file:
         file.seek(-1, 2)
         last = file.read(1)
@@ -117,6 +120,7 @@ def test_trained_weights_are_asked_for_and_checked() -> None:
 def test_the_untrained_starter_loads_without_the_network(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise AssertionError("the starter reached for the network")
+
     monkeypatch.setattr(socket.socket, "connect", refuse)
     tower = load_tower("starter", device="auto")
     assert tower.dim == starter.DIM and tower.frame_size == starter.SIZE

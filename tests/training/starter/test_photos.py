@@ -1,4 +1,5 @@
 """The benchmarks' cache of features: a smaller set comes out of a larger one that is kept, and hierarchies share it."""
+
 from __future__ import annotations
 
 from dataclasses import replace
@@ -37,7 +38,9 @@ def test_a_smaller_set_comes_out_of_the_larger_kept_one(tmp_path: Path, monkeypa
     monkeypatch.setattr(features, "read_flickr8k", lambda folder, split: SimpleNamespace(pairs=given))
     data, encoded = pairs(4, 2), []
     vectors = np.concatenate([f[:1] for f in data.frames])
-    monkeypatch.setattr(features, "_pictures", lambda encoder, paths: encoded.append(len(paths)) or vectors[:len(paths)])
+    monkeypatch.setattr(
+        features, "_pictures", lambda encoder, paths: encoded.append(len(paths)) or vectors[: len(paths)]
+    )
 
     def texts(encoder, captions, path):
         if not path.exists():

@@ -1,4 +1,5 @@
 """Towers learn with the hierarchy: exact gradients in bounded memory, a tower of a new name, and only where it is better."""
+
 from __future__ import annotations
 
 import argparse
@@ -29,7 +30,16 @@ from explorer.training.towers.unfrozen import Unfrozen, fit_unfrozen
 from tests.support.tiny_clip import DIM, SIZE, make
 from tests.support.videos import Recipe, coloured
 
-CAPTIONS = ["a red car", "a green field", "two blue boats. One red flag", "a white wall", "a black cat", "one yellow bus", "a purple hat", "an old stone"]
+CAPTIONS = [
+    "a red car",
+    "a green field",
+    "two blue boats. One red flag",
+    "a white wall",
+    "a black cat",
+    "one yellow bus",
+    "a purple hat",
+    "an old stone",
+]
 SMALL = Recipe(fps=5, width=64, height=64, gop=5)
 
 
@@ -70,8 +80,10 @@ def in_its_sentence(tower: Tower, text: str, span: Phrase) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("text_levels", ["prompted", "contextual", "learned"])
-def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("explorer.training.towers.gradients.IMAGES_AT_ONCE", {"cpu": 4})      # several chunks
+def test_gradients_are_those_of_the_whole_batch_at_once(
+    name: str, text_levels: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("explorer.training.towers.gradients.IMAGES_AT_ONCE", {"cpu": 4})  # several chunks
     monkeypatch.setattr("explorer.training.towers.gradients.TEXTS_AT_ONCE", {"cpu": 3})
     data, config = drawn(4), TrainConfig(denoise=False, unfreeze="all")
     torch.manual_seed(0)
@@ -83,19 +95,22 @@ def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: 
     found = {key: value.grad.clone() for key, value in joint.named_parameters() if value.grad is not None}
     joint.zero_grad(set_to_none=True)
 
-    frames, mask = torch.zeros(4, 3, DIM), torch.zeros(4, 3, dtype=torch.bool)          # plain and slow, one graph
+    frames, mask = torch.zeros(4, 3, DIM), torch.zeros(4, 3, dtype=torch.bool)  # plain and slow, one graph
     words, phrases = torch.zeros(4, 8, DIM), torch.zeros(4, 8, DIM)
     word_mask, phrase_mask = torch.zeros(4, 8, dtype=torch.bool), torch.zeros(4, 8, dtype=torch.bool)
     sentences = []
     for row, number in enumerate(numbers):
         text = data.pairs.texts[int(number)]
         vectors = tower.image_vectors(data.frames(number))
-        frames[row, :len(vectors)], mask[row, :len(vectors)] = vectors, True
+        frames[row, : len(vectors)], mask[row, : len(vectors)] = vectors, True
         sentences.append(tower.text_vectors([text.text])[0])
-        prompts = [[f"a video of {word}" for word in text.word_texts], [f"a video of {p.text}" for p in text.phrase_spans]]
+        prompts = [
+            [f"a video of {word}" for word in text.word_texts],
+            [f"a video of {p.text}" for p in text.phrase_spans],
+        ]
         if text_levels == "learned":
             tokens = torch.cat([tower.token_vectors([text.text[a:b]])[0][0] for a, b in sentences_of(text.text)])
-            words[row, :len(tokens)], word_mask[row, :len(tokens)] = tokens, True
+            words[row, : len(tokens)], word_mask[row, : len(tokens)] = tokens, True
         elif text_levels == "contextual":
             own = [(words, word_mask, parser.words(text.text)), (phrases, phrase_mask, text.phrase_spans)]
             for out, real, asked in own:
@@ -106,11 +121,17 @@ def test_gradients_are_those_of_the_whole_batch_at_once(name: str, text_levels: 
                 for k, prompt in enumerate(asked):
                     out[row, k], real[row, k] = tower.text_vectors([prompt])[0], True
     batch = TextBatch(torch.stack(sentences), words, word_mask, phrases, phrase_mask, phrase_mask.float())
-    plain = from_levels(model, model.encode_text(batch), [model.encode_video(frames, mask)], torch.eye(4, dtype=torch.bool), config)
+    plain = from_levels(
+        model, model.encode_text(batch), [model.encode_video(frames, mask)], torch.eye(4, dtype=torch.bool), config
+    )
     plain["loss"].backward()
     torch.testing.assert_close(named["loss"], plain["loss"], atol=1e-5, rtol=1e-5)
     wanted = {key: value.grad for key, value in joint.named_parameters() if value.grad is not None}
-    assert found.keys() == wanted.keys() and any("visual" in key for key in found) and any("transformer" in key for key in found)
+    assert (
+        found.keys() == wanted.keys()
+        and any("visual" in key for key in found)
+        and any("transformer" in key for key in found)
+    )
     for key, value in wanted.items():
         torch.testing.assert_close(found[key], value, atol=2e-5, rtol=2e-3, msg=lambda text, key=key: f"{key}: {text}")
 
@@ -132,7 +153,9 @@ def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, pa
         keep_unfrozen(explorer, outcome, outcome.tensors, name="deep", base=base, data="8 captions")
         after = explorer.shelf.encoder("deep")
         plain, digest = split_trained(after.tower_name)
-        assert plain == name and len(digest) == 12 and after.tower_name != before.tower_name and after.name != before.name
+        assert (
+            plain == name and len(digest) == 12 and after.tower_name != before.tower_name and after.name != before.name
+        )
         pixels = data.frames(0)
         assert np.abs(after.encode_frames(pixels).astype(np.float32) - before.encode_frames(pixels)).max() > 0.01
         np.testing.assert_allclose(after.encode_frames(pixels), tower.encode_frames(pixels), atol=1e-3)
@@ -165,7 +188,9 @@ def test_a_loss_that_is_no_number_stops_with_the_batch_named(name: str) -> None:
     data = drawn()
     tower = own_tower(name, device="cpu", weights={})
     config = TrainConfig(epochs=1, batch_size=2, lr=1e34, unfreeze="all")
-    with pytest.raises(ExplorerError, match=r"epoch 1, batch [234]: the (loss|gradient) is not a finite number \(captions '") as caught:
+    with pytest.raises(
+        ExplorerError, match=r"epoch 1, batch [234]: the (loss|gradient) is not a finite number \(captions '"
+    ) as caught:
         finish(fit_unfrozen(tower, HCMI(ModelConfig(dim=DIM)), data, data.pairs, data.pairs, config))
     assert any(caption in str(caught.value) for caption in CAPTIONS)
 
@@ -188,11 +213,20 @@ def test_going_on_after_a_stop_is_the_same_as_never_stopping(name: str, tmp_path
     whole, weights = run(tmp_path / "whole")
     first, stopped = run(tmp_path / "broken", until=5)
     rest, again = run(tmp_path / "broken")
-    assert whole == list(range(1, 10)) and first == whole[:5] and rest == whole[4:]        # from the state of step 4
+    assert whole == list(range(1, 10)) and first == whole[:5] and rest == whole[4:]  # from the state of step 4
     assert stopped != weights and again == weights
     with pytest.raises(ExplorerError, match="other settings or data"):
-        next(fit_unfrozen(own_tower(name, device="cpu", weights={}), HCMI(ModelConfig(dim=DIM)), data, data.pairs, data.pairs, config,
-                          folder=tmp_path / "broken"))
+        next(
+            fit_unfrozen(
+                own_tower(name, device="cpu", weights={}),
+                HCMI(ModelConfig(dim=DIM)),
+                data,
+                data.pairs,
+                data.pairs,
+                config,
+                folder=tmp_path / "broken",
+            )
+        )
 
 
 def test_a_killed_command_goes_on_and_leaves_no_state_behind(name: str, tmp_path: Path) -> None:
@@ -200,10 +234,12 @@ def test_a_killed_command_goes_on_and_leaves_no_state_behind(name: str, tmp_path
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
         *_, done = explorer.shelf.add_tower(name)
         for unfreeze in ("last", "none"):
-            given = arguments(captions, done.summary["checkpoint"], unfreeze=unfreeze, model="hcmi" if unfreeze == "last" else "hgr")
+            given = arguments(
+                captions, done.summary["checkpoint"], unfreeze=unfreeze, model="hcmi" if unfreeze == "last" else "hgr"
+            )
             begun = learn(explorer, given)
             next(step for step in begun if step.stage == "train")
-            del begun                                                    # what a kill leaves: the saved states
+            del begun  # what a kill leaves: the saved states
             assert list((tmp_path / "data" / "training").glob("*/state-*.json"))
             again = [step.done for step in learn(explorer, given) if step.stage == "train"]
             assert again[0] == 2 and not list((tmp_path / "data" / "training").iterdir())
@@ -217,23 +253,43 @@ def library(folder: Path) -> Path:
     coloured(folder / "both.mp4", [("red", 2.0), ("blue", 2.0)], SMALL)
     Image.new("RGB", (60, 40), (20, 200, 20)).save(folder / "photo.png")
     (folder / "broken.mp4").write_bytes(b"\0" * 500)
-    lines = [{"file": f"{i}.mp4", "captions": [f"a {c} screen", f"only {c}"]} for i, c in enumerate(("red", "green", "blue", "red"))]
-    lines += [{"file": "both.mp4", "caption": "red first", "start": 0, "end": 2},
-              {"file": "both.mp4", "caption": "then blue", "start": 2, "end": 4},
-              {"file": "photo.png", "caption": "a green photo"}, {"file": "broken.mp4", "caption": "nothing"}]
+    lines = [
+        {"file": f"{i}.mp4", "captions": [f"a {c} screen", f"only {c}"]}
+        for i, c in enumerate(("red", "green", "blue", "red"))
+    ]
+    lines += [
+        {"file": "both.mp4", "caption": "red first", "start": 0, "end": 2},
+        {"file": "both.mp4", "caption": "then blue", "start": 2, "end": 4},
+        {"file": "photo.png", "caption": "a green photo"},
+        {"file": "broken.mp4", "caption": "nothing"},
+    ]
     path = folder / "captions.jsonl"
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
 
 
 def arguments(captions: Path, base: str, **more: object) -> argparse.Namespace:
-    return argparse.Namespace(**{"captions": captions, "videos": captions.parent, "base": base, "model": "hcmi", "epochs": 2, "lr": 0.05,
-                                 "unfreeze": "last", "seed": 0, "name": "mine", **more})
+    return argparse.Namespace(
+        **{
+            "captions": captions,
+            "videos": captions.parent,
+            "base": base,
+            "model": "hcmi",
+            "epochs": 2,
+            "lr": 0.05,
+            "unfreeze": "last",
+            "seed": 0,
+            "name": "mine",
+            **more,
+        }
+    )
 
 
-def test_the_command_decodes_trains_and_says_what_it_kept(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_decodes_trains_and_says_what_it_kept(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     captions = library(tmp_path / "videos")
-    monkeypatch.setattr(measure, "PIXELS_IN_MEMORY", 0)                  # through a file of the data folder
+    monkeypatch.setattr(measure, "PIXELS_IN_MEMORY", 0)  # through a file of the data folder
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
         *_, done = explorer.shelf.add_tower(name)
         base = done.summary["checkpoint"]
@@ -261,6 +317,8 @@ def test_frames_are_those_of_the_caption_s_own_span(tmp_path: Path) -> None:
                 break
     place = {(file, span[0]): number for number, (file, span) in enumerate(zip(data.pairs.files, data.pairs.spans))}
     first, second = (data.frames(place["both.mp4", start]).mean((0, 1, 2)) for start in (0.0, 2.0))
-    assert first[0] > 150 > first[2] and second[2] > 150 > second[0]       # red, then blue
-    assert len(data.frames(place["photo.png", 0.0])) == 1 and len(data.frames(place["0.mp4", 0.0])) == 10      # of 10 frames each once
+    assert first[0] > 150 > first[2] and second[2] > 150 > second[0]  # red, then blue
+    assert (
+        len(data.frames(place["photo.png", 0.0])) == 1 and len(data.frames(place["0.mp4", 0.0])) == 10
+    )  # of 10 frames each once
     assert len(data.pairs) == 11 and len(notices) >= 1
