@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from explorer.config import Settings
-from explorer.lock import AlreadyRunning
+from explorer.disk.lock import AlreadyRunning
 from explorer.records import ExplorerError
 
 
