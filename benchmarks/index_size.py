@@ -24,9 +24,9 @@ import numpy as np
 PROJECT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.records import VideoInfo  # noqa: E402
-from explorer.store import features  # noqa: E402
-from explorer.store.store import Store  # noqa: E402
+from explorer.records import VideoInfo
+from explorer.store import features
+from explorer.store.store import Store
 
 DIM = 512
 AT_ONCE = 1000  # files a statement

@@ -20,7 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from explorer.language import phrases  # noqa: E402
+from explorer.language import phrases
 
 GOAL_PER_SECOND = 400
 GOAL_MS = 50

@@ -147,7 +147,7 @@ class Settings:
         Raises:
             ExplorerError: the settings file is not readable JSON, or a value is out of range.
         """
-        chosen = {name: value for name, value in _environment().items()}
+        chosen = dict(_environment().items())
         chosen.update({name: value for name, value in overrides.items() if value is not None})
         data_dir = Path(chosen.get("data_dir", cls().data_dir)).expanduser().absolute()
         try:
@@ -184,7 +184,7 @@ def changed_settings(data_dir: Path) -> str:
     except OSError as error:
         why = f"{error.filename} cannot be read ({error.strerror}); make it readable"
         return f"whether {path} was changed cannot be told: {why}"
-    if now == before or not before and now == "none":
+    if now == before or (not before and now == "none"):
         return ""
     with contextlib.suppress(ExplorerError):
         write_bytes(seen, now.encode("ascii"))

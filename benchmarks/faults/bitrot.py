@@ -15,14 +15,14 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.config import SEEN, SETTINGS, Settings  # noqa: E402
-from explorer.records import ExplorerError  # noqa: E402
-from explorer.service import Explorer  # noqa: E402
-from explorer.store.check import check  # noqa: E402
-from explorer.store.stills import Stills  # noqa: E402
-from explorer.store.store import Store  # noqa: E402
-from explorer.store.vectors import VectorCache  # noqa: E402
-from tests.support.indexing import rows, run_index, three_colours  # noqa: E402
+from explorer.config import SEEN, SETTINGS, Settings
+from explorer.records import ExplorerError
+from explorer.service import Explorer
+from explorer.store.check import check
+from explorer.store.stills import Stills
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
+from tests.support.indexing import rows, run_index, three_colours
 
 BLOBS = (("feature_blocks", "vectors"), ("feature_sets", "times"), ("windows", "vector"))
 

@@ -18,12 +18,12 @@ sys.path.insert(0, str(PROJECT))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["HF_HUB_OFFLINE"] = "1"
 
-from explorer.config import ModelConfig, Settings  # noqa: E402
-from explorer.records import Job  # noqa: E402
-from explorer.service import Explorer  # noqa: E402
-from explorer.store.check import Finding, check  # noqa: E402
-from tests.support.colour import ColourEncoder  # noqa: E402
-from tests.support.indexing import SAMPLING, rows, three_colours  # noqa: E402
+from explorer.config import ModelConfig, Settings
+from explorer.records import Job
+from explorer.service import Explorer
+from explorer.store.check import Finding, check
+from tests.support.colour import ColourEncoder
+from tests.support.indexing import SAMPLING, rows, three_colours
 
 __all__ = [
     "PROJECT",
@@ -31,8 +31,8 @@ __all__ = [
     "SKIPPED",
     "ColourTower",
     "children",
-    "finish",
     "findings",
+    "finish",
     "in_namespace",
     "make_library",
     "open_app",

@@ -12,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from tests.support.site import TOKEN, Site, running  # noqa: E402  (found by the line above)
+from tests.support.site import TOKEN, Site, running
 
 VIDEO = "/media/video-ready-0001"
 CROSS = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate", "Sec-Fetch-Dest": "document"}
@@ -275,7 +275,7 @@ def wrong(site: Site, case: Case) -> str:
     if answer.status != case.want:
         return f"{case.name}: {answer.status}, not {case.want}"
     given = {name for name in answer.headers if name.startswith("access-control-")}
-    if answer.status != 400 and answer.headers.get("x-content-type-options") != "nosniff" or given:
+    if (answer.status != 400 and answer.headers.get("x-content-type-options") != "nosniff") or given:
         return f"{case.name}: headers {sorted(given) or 'missing'}"
     leaked = "set-cookie" in answer.headers and case.target != f"/?token={TOKEN}"
     return f"{case.name}: gave a cookie away" if leaked else ""

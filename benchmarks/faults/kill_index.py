@@ -19,10 +19,10 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.store.check import check  # noqa: E402
-from explorer.store.store import Store  # noqa: E402
-from explorer.store.vectors import VectorCache  # noqa: E402
-from tests.support.indexing import rows, three_colours  # noqa: E402
+from explorer.store.check import check
+from explorer.store.store import Store
+from explorer.store.vectors import VectorCache
+from tests.support.indexing import rows, three_colours
 
 CHILD = """
 import os, sys

@@ -18,7 +18,7 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(PROJECT))
 
-from explorer.store.schema import MIGRATIONS, Migration, migrate, version_of  # noqa: E402
+from explorer.store.schema import MIGRATIONS, Migration, migrate, version_of
 
 ROWS = 20_000  # enough that a step takes long enough to be killed inside
 

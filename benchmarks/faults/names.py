@@ -51,7 +51,7 @@ def faults_of(app: Explorer, path: str, hits: dict[str, Hit]) -> list[str]:
     wrong = [] if path in hits else [f"{name!r}: not found"]
     wrong += [] if shown_safely(path) and shown_safely(name) else [f"{name!r}: shown as {present.safe(name)!r}"]
     wrong += [] if app.still(video.public_id, 0) else [f"{name!r}: no picture"]
-    answer = lambda: app.request_playable(video.public_id) or {}  # noqa: E731
+    answer = lambda: app.request_playable(video.public_id) or {}
     until(lambda: answer().get("state") != "making", 60)
     played = answer()
     wrong += (

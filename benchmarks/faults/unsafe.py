@@ -162,7 +162,7 @@ def walk(*folders: Path) -> list[str]:
                 if isinstance(node, ast.ImportFrom)
                 else []
             )
-            if FORBIDDEN & {name.split(".")[0] for name in names} or isinstance(node, ast.Call) and _forbidden(node):
+            if FORBIDDEN & {name.split(".")[0] for name in names} or (isinstance(node, ast.Call) and _forbidden(node)):
                 found.append(f"{path.name}:{node.lineno}")
     return found
 

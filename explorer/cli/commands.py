@@ -60,6 +60,14 @@ def run(steps: Iterator[Progress], *, as_json: bool) -> dict[str, Any]:
     return summary
 
 
+def page(chosen: argparse.Namespace) -> int:
+    from explorer.cli.open_page import open_app
+
+    settings = Settings.load(data_dir=chosen.data_dir, port=chosen.port)
+    open_app(settings, open_browser=not chosen.no_browser)
+    return 0
+
+
 def index(chosen: argparse.Namespace) -> int:
     from explorer.service import Explorer
 

@@ -1,4 +1,4 @@
-"""The command line: python -m explorer index | search | evaluate | train | models | doctor | check."""
+"""The command line: hcmi-explorer, or python -m explorer, with page, index, search, evaluate, train and others."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from explorer import __version__
 from explorer.records import ExplorerError
 
 EXIT_FAILED = 1  # the command could not do its job
@@ -18,8 +19,9 @@ EXIT_STOPPED = 130  # Ctrl-C
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m explorer", description="Search your own videos by sentence, on your machine."
+        prog="hcmi-explorer", description="Search your own videos by sentence, on your machine."
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     parser.add_argument("--verbose", action="store_true", help="say what goes on, on stderr")
     common = argparse.ArgumentParser(add_help=False)
     common.add_argument("--data-dir", type=Path, help="where the index and the models are kept")
@@ -28,6 +30,10 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument("--checkpoint", help="a model by name (see `models`)")
     chosen.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    one = commands.add_parser("page", parents=[common], help="open the page in the browser")
+    one.add_argument("--port", type=int, help="the first port to try on 127.0.0.1")
+    one.add_argument("--no-browser", action="store_true", help="print the link only")
 
     one = commands.add_parser("index", parents=[chosen], help="bring folders into the library, or up to date")
     one.add_argument("folders", nargs="+", metavar="DIR")
@@ -109,3 +115,8 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away, `| head` for one
         return 0
+
+
+def run_console() -> int:
+    """The installed command `hcmi-explorer`: without an argument the page, else a command of `python -m explorer`."""
+    return main(sys.argv[1:] or ["page"])

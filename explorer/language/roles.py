@@ -162,7 +162,7 @@ def subjects(verb: Token) -> list[Token]:
         return [each for token in own if token is not None for each in conjoined(token)]
     if verb.dep_ in ("acl", "relcl", "amod"):
         return conjoined(verb.head) if verb.head.pos_ in ("NOUN", "PROPN", "PRON") else []
-    if verb.dep_ == "xcomp" and not base(verb.head) == "use":
+    if verb.dep_ == "xcomp" and base(verb.head) != "use":
         owned = [child for child in verb.head.children if child.dep_ in ("dobj", "dative") and child.pos_ != "ADP"]
         if owned:
             return conjoined(owned[0])

@@ -175,7 +175,7 @@ class Child:
         """Kill the child when its time is up; one that is kept waiting by other work gets its time later, within
         limits."""
         while not over.wait(max(left - clock.seconds(), 0.0)):
-            if clock.passed() >= STARVED * left or not clock.in_line() and clock.seconds() >= left:
+            if clock.passed() >= STARVED * left or (not clock.in_line() and clock.seconds() >= left):
                 self.kill("deadline")
                 return
 

@@ -180,7 +180,7 @@ def open_path(path: str) -> None:
     if not os.path.exists(path):
         raise ExplorerError(f"{path} is not there any more; look whether its drive is connected, then index again")
     if sys.platform == "win32":
-        os.startfile(path)  # noqa: S606 - a file of the person's own library
+        os.startfile(path)
     else:
         _run(["open" if sys.platform == "darwin" else "xdg-open", path])
 

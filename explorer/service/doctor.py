@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from explorer import __version__
 from explorer.config import SHIPPED_CHECKPOINTS, Settings
 from explorer.records import ExplorerError
 
@@ -40,6 +41,7 @@ def examine(settings: Settings, checkpoint: str, device: str = "") -> list[dict[
         device: what runs the model where it is loaded; else it is looked for now.
     """
     lines = [
+        _line("HCMI Explorer", __version__),
         _line(
             "Python",
             f"{platform.python_version()}, {platform.system()} {platform.machine()}",

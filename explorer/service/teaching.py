@@ -122,7 +122,7 @@ class Teaching:
         steps = finetune(encoder.model, data, config, around=around, frames=12)
         curve: list[list[float]] = []
         outcome = yield from follow(
-            steps, f"{len(data)} captions of {len(set(pair.file for pair in pairs))} videos", curve=curve
+            steps, f"{len(data)} captions of {len({pair.file for pair in pairs})} videos", curve=curve
         )
         name = self.keep(outcome, encoder, shelf, base, data=len(data))
         yield Progress("done", summary={**outcome.as_json(), "checkpoint": name, "curve": curve})

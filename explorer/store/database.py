@@ -175,7 +175,7 @@ def in_a_sentence(error: Exception, path: Path) -> ExplorerError:
 def is_full(error: BaseException | None) -> bool:
     """Whether an error, or what caused it, is a full disk."""
     while error is not None:
-        if isinstance(error, DiskFull) or isinstance(error, OSError) and error.errno in FULL_ERRORS:
+        if isinstance(error, DiskFull) or (isinstance(error, OSError) and error.errno in FULL_ERRORS):
             return True
         if isinstance(error, sqlite3.Error) and "disk is full" in str(error):
             return True

@@ -24,7 +24,7 @@ PRONOUNS = frozenset(
 )
 MOST_WORDS = 200  # of a kind in a bank: the most frequent
 SEEN_TWICE = 2  # a word seen once may be a slip of the parser
-_ARTICLE = re.compile(r"\b(?:a|an|the|his|her|its|their|some)\s+$", re.I)
+_ARTICLE = re.compile(r"\b(?:a|an|the|his|her|its|their|some)\s+$", re.IGNORECASE)
 _FULL_STOP = re.compile(r"(?:\s*[.!?])?\s*$")
 _LAST_WORD = re.compile(r"(\w+)\s*$")
 

@@ -62,8 +62,10 @@ def binary_selection(score: Score, questions: Sequence[Choice]) -> dict[str, dic
 
     Example:
         >>> asked = [Choice(0, "roles", "dog bites man", "man bites dog")]
-        >>> binary_selection(lambda videos, texts: np.array([float(t.startswith("dog")) for t in texts]),
-        asked)["roles"] {'accuracy': 100.0, 'pairs': 1}
+        >>> def starts_with_dog(videos, texts):
+        ...     return np.array([float(text.startswith("dog")) for text in texts])
+        >>> binary_selection(starts_with_dog, asked)["roles"]
+        {'accuracy': 100.0, 'pairs': 1}
     """
     if not questions:
         raise ValueError("no sentence could be altered: captions need a verb, a person or a place")

@@ -66,7 +66,7 @@ def numbers(path: Path, times: list[float]) -> list[int]:
     ],
 )
 def test_a_copy_plays_and_shows_the_same_frames(tmp_path: Path, suffix: str, codec: str, kept: bool) -> None:
-    sound = suffix not in (".mpg",)
+    sound = suffix != ".mpg"
     path = numbered(
         tmp_path / f"a{suffix}", Recipe(codec=codec, suffix=suffix, frames=75, height=64, b_frames=0), sound=sound
     )

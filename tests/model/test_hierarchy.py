@@ -38,7 +38,9 @@ def slow_clusters(tokens: torch.Tensor, n_out: int) -> list[int]:
         density.append(math.exp(-sum(nearest) / len(nearest)))
     score = []
     for i in range(count):
-        denser = [squared[i][j] for j in range(count) if density[j] > density[i] or density[j] == density[i] and j < i]
+        denser = [
+            squared[i][j] for j in range(count) if density[j] > density[i] or (density[j] == density[i] and j < i)
+        ]
         delta = min(denser) if denser else max(max(row) for row in squared)
         score.append(density[i] * math.sqrt(delta))
     centres = sorted(sorted(range(count), key=lambda i: (-score[i], i))[:n_out])

@@ -95,7 +95,7 @@ class LittleExplorer:
 
     def models(self) -> list[dict[str, Any]]:
         row = {"R@1": 58.2, "R@5": 84.6, "R@10": 95.0, "median_rank": 1.0}
-        table = {name: row for name in ("mean_pool", "video_sentence", "clip_phrase", "frame_word", "total")}
+        table = dict.fromkeys(("mean_pool", "video_sentence", "clip_phrase", "frame_word", "total"), row)
         return [
             {
                 "name": name,

@@ -10,8 +10,8 @@ from pathlib import Path
 
 os.environ.setdefault("SVT_LOG", "1")  # the AV1 encoder otherwise writes its settings to the terminal
 
-import av  # noqa: E402
-import numpy as np  # noqa: E402
+import av
+import numpy as np
 
 BITS = 10  # numbers 0..1023
 COLOURS = {"red": (220, 30, 30), "green": (30, 200, 40), "blue": (30, 40, 220)}

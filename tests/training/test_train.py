@@ -107,7 +107,7 @@ def test_a_flipped_bit_falls_back_to_the_state_before(tmp_path: Path) -> None:
     for step in fit(model(), pairs(), TRAIN, folder=tmp_path, save_every=1):
         if step.step == 3:
             break
-    newest = sorted(tmp_path.glob("*.safetensors"))[-1]
+    newest = max(tmp_path.glob("*.safetensors"))
     data = bytearray(newest.read_bytes())
     data[len(data) // 2] ^= 1
     newest.write_bytes(data)

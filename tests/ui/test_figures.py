@@ -14,18 +14,18 @@ HOSTILE = '<b onclick="x">é</b>'
 
 
 def explanation(**changes: object) -> Explanation:
-    fields = dict(
-        phrases=("a dog", HOSTILE),
-        words=("a", "dog", "a"),
-        phrase_clip=np.array([[0.1, 0.5, 0.0], [0.2, np.nan, 0.0]]),
-        word_frame=np.arange(12).reshape(3, 4) / 10,
-        clip_spans=(((0.0, 2.0), (6.0, 8.0)), ((2.0, 6.0),), ()),
-        frame_times=np.array([0.5, 2.5, 4.5, 6.5]),
-        frame_indices=(10, 11, 12, 13),
-        assignment=np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.9, 0], [0.7, 0.3, 0]]),
-        curve_times=np.array([0.0, 6.0, 12.0]),
-        curve=np.array([0.2, 0.3, 0.25]),
-    )
+    fields = {
+        "phrases": ("a dog", HOSTILE),
+        "words": ("a", "dog", "a"),
+        "phrase_clip": np.array([[0.1, 0.5, 0.0], [0.2, np.nan, 0.0]]),
+        "word_frame": np.arange(12).reshape(3, 4) / 10,
+        "clip_spans": (((0.0, 2.0), (6.0, 8.0)), ((2.0, 6.0),), ()),
+        "frame_times": np.array([0.5, 2.5, 4.5, 6.5]),
+        "frame_indices": (10, 11, 12, 13),
+        "assignment": np.array([[0.9, 0.1, 0], [0.2, 0.8, 0], [0.1, 0.9, 0], [0.7, 0.3, 0]]),
+        "curve_times": np.array([0.0, 6.0, 12.0]),
+        "curve": np.array([0.2, 0.3, 0.25]),
+    }
     return Explanation(**{**fields, **changes})
 
 

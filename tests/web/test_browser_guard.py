@@ -66,7 +66,7 @@ class Page(BaseHTTPRequestHandler):
         self.page = page.encode()
         super().__init__(*args)
 
-    def do_GET(self) -> None:  # noqa: N802  (the name the library asks for)
+    def do_GET(self) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/html")
         self.end_headers()

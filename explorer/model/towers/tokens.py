@@ -105,7 +105,7 @@ def _pieces(tokenizer: Any, text: str) -> Iterator[tuple[tuple[int, int], list[i
             ((chunk.start() + part.start(), chunk.start() + part.end()), _numbers(tokenizer, part.group()))
             for part in PIECE.finditer(chunk.group())
         ]
-        yield from parts if sum((numbers for _, numbers in parts), []) == whole else [(chunk.span(), whole)]
+        yield from parts if [number for _, numbers in parts for number in numbers] == whole else [(chunk.span(), whole)]
 
 
 def _numbers(tokenizer: Any, text: str) -> list[int]:
