@@ -1,13 +1,14 @@
-"""The hits of a search become escaped HTML: pure."""
+"""Decides what the card of each file found shows: its bars, its grade, its place, what the person said of it: pure."""
 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from explorer.records import LEVELS, Hit, SearchResult
 from explorer.ui.events.view import View, moment
-from explorer.ui.present import clock, count, name, notice, safe, sentence, span, still
+from explorer.ui.present import sentence, span
+from explorer.ui.render import notice, render
 
 WEAK = 0.6  # agreement below which a file may be there by chance
 TOP = 6  # files always shown unfolded: about a screen
@@ -21,6 +22,61 @@ ROW_HELP = {  # what the middle and the fine level of another kind of model comp
     "actions": "its frames against the verbs of the sentence",
     "entities": "its frames against the people and things of the sentence",
 }
+
+
+@dataclass(frozen=True)
+class Level:
+    """A bar of a card: the level it stands for, how full it is in [0, 1], and its hover text."""
+
+    name: str
+    share: float
+    told: str
+
+
+@dataclass(frozen=True)
+class Move:
+    """How far a file rose or fell with the last change. way: up or down."""
+
+    way: str
+    text: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What the person said of a moment: right or wrong."""
+
+    word: str
+    told: str
+    hit: Hit
+
+
+@dataclass(frozen=True)
+class Card:
+    """One file of the results: its best moment, the others, and what stands beside them."""
+
+    best: Hit
+    others: tuple[Hit, ...]
+    rank: int
+    chosen: bool
+    move: Move | None
+    duration: float
+    ranges: tuple[tuple[float, float], ...]  # left and width of each moment in the file, in percent
+    levels: tuple[Level, ...]
+    percent: str
+    grade: str
+    marks: tuple[Mark, ...]
+
+
+@dataclass(frozen=True)
+class Column:
+    """The cards of one model: the strong ones, the folded weak ones, and a sentence where there are none."""
+
+    title: str
+    second: bool
+    strong: tuple[Card, ...]
+    weak: tuple[Card, ...]
+    nothing: str
 
 
 def level_share(hit: Hit, level: str, *, highest: float) -> float:
@@ -40,111 +96,73 @@ def level_title(hit: Hit, level: str, reads: tuple[str, str] = ("phrases", "word
     return told
 
 
-def bars(hit: Hit, highest: dict[str, float], reads: tuple[str, str]) -> str:
+def bars(hit: Hit, highest: dict[str, float], reads: tuple[str, str]) -> tuple[Level, ...]:
     """The three level bars of a hit, coarse to fine."""
-    rows = []
-    for level in LEVELS:
-        share = level_share(hit, level, highest=highest.get(level, 0.0))
-        rows.append(
-            f'<span class="hx-bar hx-{level}" title="{safe(level_title(hit, level, reads))}">'
-            f'<i style="width:{100 * share:.0f}%"></i></span>'
-        )
-    return f'<div class="hx-bars">{"".join(rows)}</div>'
-
-
-def agreement(hit: Hit) -> str:
-    """How unusual a moment is among unrelated captions, in words for the eye and a sentence on hover."""
-    percent = 100 * hit.agreement
-    grade = "high" if percent >= 90 else "middle" if percent >= 60 else "low"
-    told = f"Agreement of the levels: this moment met your words better than {percent:.0f} % of unrelated captions do"
-    return f'<span class="hx-agree hx-{grade}" title="{told}">{percent:.0f}%</span>'
-
-
-def total(hit: Hit) -> str:
-    """The weighted mean of the levels."""
-    told = "Total: the mean of the three levels, weighted as the sliders say. It orders the results."
-    return f'<span class="hx-total" title="{told}">{hit.scores.total:.3f}</span>'
-
-
-def ranges(hits: list[Hit]) -> str:
-    """A thin bar of the file with its matched stretches."""
-    duration = max([hit.duration for hit in hits] + [hit.end for hit in hits])
-    if duration <= 0:
-        return ""
-    marks = "".join(
-        f'<i style="left:{100 * hit.start / duration:.2f}%;'
-        f'width:{max(1.0, 100 * (hit.end - hit.start) / duration):.2f}%"></i>'
-        for hit in hits
+    return tuple(
+        Level(level, level_share(hit, level, highest=highest.get(level, 0.0)), level_title(hit, level, reads))
+        for level in LEVELS
     )
-    return f'<div class="hx-ranges" title="Where in the file ({clock(duration)}) the moments are">{marks}</div>'
 
 
-def moved(public_id: str, rank: int, before: dict[str, int]) -> str:
-    """How many places a video rose or fell with the last change; nothing where it stayed or there was none."""
+def grade(agreement: float) -> str:
+    """How unusual a moment is among unrelated captions, in three steps."""
+    return "high" if agreement >= 0.9 else "middle" if agreement >= WEAK else "low"
+
+
+def length_of_file(hits: list[Hit]) -> float:
+    """Seconds of the file, or up to the end of its last moment where that is not known."""
+    return max([hit.duration for hit in hits] + [hit.end for hit in hits])
+
+
+def ranges(hits: list[Hit]) -> tuple[tuple[float, float], ...]:
+    """Where in the file its moments are: left and width of each, in percent of the file."""
+    duration = length_of_file(hits)
+    if duration <= 0:
+        return ()
+    return tuple((100 * hit.start / duration, max(1.0, 100 * (hit.end - hit.start) / duration)) for hit in hits)
+
+
+def move(public_id: str, rank: int, before: dict[str, int]) -> Move | None:
+    """How many places a video rose or fell with the last change; None where it stayed or there was none."""
     if not before or before.get(public_id) == rank:
-        return ""
+        return None
     if public_id not in before:
-        return '<span class="hx-moved hx-up" title="New with the last change">new</span>'
+        return Move("up", "new", "New with the last change")
     step = before[public_id] - rank
     arrow, way = ("▲", "up") if step > 0 else ("▼", "down")
-    told = f"Was number {before[public_id]} before the last change"
-    return f'<span class="hx-moved hx-{way}" title="{told}">{arrow}{abs(step)}</span>'
+    return Move(way, f"{arrow}{abs(step)}", f"Was number {before[public_id]} before the last change")
 
 
-def data(hit: Hit) -> str:
-    """What the page's script needs of a moment, as attributes."""
-    return (
-        f'data-id="{safe(hit.public_id)}" data-start="{hit.start:.3f}" data-end="{hit.end:.3f}" '
-        f'data-still="{int(hit.still)}" data-first="{int(hit.first)}" data-count="{int(hit.count)}"'
-    )
-
-
-def also(hits: list[Hit]) -> str:
-    """The further moments of a file, each a button."""
-    if not hits:
-        return ""
-    pills = "".join(
-        f'<button type="button" class="hx-moment" {data(hit)} title="Total {hit.scores.total:.3f}">'
-        f"{span(hit.start, hit.end)}</button>"
-        for hit in hits
-    )
-    return f'<div class="hx-also"><span>also</span>{pills}</div>'
-
-
-def judged(hits: list[Hit]) -> str:
-    """What the person said of a file's moments for these words, each with a way to take it back."""
-    marks = []
+def marks(hits: list[Hit]) -> tuple[Mark, ...]:
+    """What the person said of a file's moments for these words."""
+    made = []
     for hit in hits:
         if hit.judged is None:
             continue
         word, place = ("right", "on top") if hit.judged else ("wrong", "at the end")
         where = "this video" if hit.judged_by == "video" else f"a {hit.judged_by} at {span(hit.start, hit.end)}"
         told = f"You called {where} {word} for these words, so it is {place}. It also counts when you fine-tune"
-        marks.append(
-            f'<div class="hx-judged hx-{word}"><span title="{safe(told)}">you said: {word}</span>'
-            f'<button type="button" class="hx-undo" {data(hit)} title="Take this back">undo</button></div>'
-        )
+        made.append(Mark(word, told, hit))
         if hit.judged_by == "video":
             break  # it holds for every moment of the file
-    return "".join(marks)
+    return tuple(made)
 
 
-def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, reads: tuple[str, str]) -> str:
+def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, reads: tuple[str, str]) -> Card:
     """One file of the results: its best moment large, the others below."""
     best = hits[0]
-    chosen = view.selected in [moment(hit) for hit in hits]
-    label = f"{name(best.path)}, {span(best.start, best.end)}, number {rank}"
-    return (
-        f'<article class="hx-card{" hx-chosen" if chosen else ""}" role="option" tabindex="0" '
-        f'aria-selected="{str(chosen).lower()}" aria-label="{label}" {data(best)}>'
-        f'<div class="hx-still"><img src="{safe(still(best.public_id, best.still))}" alt="" loading="lazy" '
-        f'decoding="async"><span class="hx-rank" title="Place among the files found">{rank}'
-        f"{moved(best.public_id, rank, view.ranks)}</span>"
-        f'<span class="hx-time" title="Start and end of the moment">{span(best.start, best.end)}</span></div>'
-        f"{ranges(hits)}"
-        f'<div class="hx-line"><span class="hx-name" title="{safe(best.path)}">{name(best.path)}'
-        f"</span>{agreement(best)}</div>"
-        f'<div class="hx-foot">{bars(best, highest, reads)}{total(best)}</div>{judged(hits)}{also(hits[1:])}</article>'
+    return Card(
+        best=best,
+        others=tuple(hits[1:]),
+        rank=rank,
+        chosen=view.selected in [moment(hit) for hit in hits],
+        move=move(best.public_id, rank, view.ranks),
+        duration=length_of_file(hits),
+        ranges=ranges(hits),
+        levels=bars(best, highest, reads),
+        percent=f"{100 * best.agreement:.0f}",
+        grade=grade(best.agreement),
+        marks=marks(hits),
     )
 
 
@@ -154,11 +172,6 @@ def by_file(result: SearchResult) -> list[list[Hit]]:
     for hit in result.hits:
         files.setdefault(hit.public_id, []).append(hit)
     return list(files.values())
-
-
-def listing(cards: list[str]) -> str:
-    """Cards in an adaptive grid."""
-    return f'<div class="hx-grid" role="listbox" aria-label="Results">{"".join(cards)}</div>'
 
 
 def strong(result: SearchResult) -> int:
@@ -173,28 +186,17 @@ def strong(result: SearchResult) -> int:
     return max(TOP, max(good)) if good and result.confident else len(files)
 
 
-def column(result: SearchResult, view: View, *, title: str = "", second: bool = False) -> str:
-    """All files of one result; the weak tail is folded away."""
+def column(result: SearchResult, view: View, *, title: str = "", second: bool = False) -> Column:
+    """All files of one result; the weak tail apart."""
     if second != (view.second and view.beside is not None):
         view = replace(view, selected=None)  # the selected moment is the other model's
     highest = {level: max((getattr(hit.scores, level) for hit in result.hits), default=0.0) for level in LEVELS}
-    cards = [
+    cards = tuple(
         card(hits, rank, highest=highest, view=view, reads=result.reads)
         for rank, hits in enumerate(by_file(result), start=1)
-    ]
-    head, top = f'<h3 class="hx-model">{safe(title)}</h3>' if title else "", strong(result)
-    rest = (
-        (
-            f'<details class="hx-tail"><summary title="Their agreement is low, so they may be chance, or you called them '
-            f'wrong">{count(len(cards) - top, "weaker match", "weaker matches")}</summary>{listing(cards[top:])}</details>'
-        )
-        if cards[top:]
-        else ""
     )
-    nothing = f"<p>{safe(sentence(result.reason or 'nothing found'))}</p>" if title and not cards else ""
-    return (
-        f'<div class="hx-column" data-second="{str(second).lower()}">{head}{listing(cards[:top])}{rest}{nothing}</div>'
-    )
+    nothing, top = sentence(result.reason or "nothing found") if title and not cards else "", strong(result)
+    return Column(title, second, cards[:top], cards[top:], nothing)
 
 
 def plain_model(checkpoint: str) -> str:
@@ -206,15 +208,19 @@ def plain_model(checkpoint: str) -> str:
     return re.sub("-[0-9a-f]{12}$", "", checkpoint)
 
 
-def grid(view: View) -> str:
+def columns(view: View) -> list[Column]:
     """The left side of the search: one column of cards, or two models side by side."""
-    if view.result is None:
-        return ""
+    assert view.result is not None
     if view.beside is None:
-        return column(view.result, view)
-    first = column(view.result, view, title=view.model or plain_model(view.result.checkpoint) or "current model")
-    second = column(view.beside, view, title=view.other or plain_model(view.beside.checkpoint), second=True)
-    return f'<div class="hx-two">{first}{second}</div>'
+        return [column(view.result, view)]
+    first = view.model or plain_model(view.result.checkpoint) or "current model"
+    second = view.other or plain_model(view.beside.checkpoint)
+    return [column(view.result, view, title=first), column(view.beside, view, title=second, second=True)]
+
+
+def grid(view: View) -> str:
+    """The cards as HTML."""
+    return render("results", sides=columns(view)) if view.result else ""
 
 
 def took(seconds: float) -> str:
@@ -233,21 +239,14 @@ def summary(view: View) -> str:
     if view.result is None:
         return ""
     if not view.result.hits:
-        return notice(
-            "Nothing found.", kind="warn", hint=sentence(view.result.reason or "try fewer words, or index more videos")
-        )
-    files = len({hit.public_id for hit in view.result.hits})
-    line = (
-        f'<span title="A file can have several moments">{count(len(view.result.hits), "moment")} in '
-        f'{count(files, "video")}</span> · <span title="Time of the search">{took(view.result.seconds)}</span>'
-    )
-    if view.result.confident:
-        return f'<div class="hx-summary" role="status">{line}</div>'
-    hint = (
-        view.result.reason.removeprefix("probably nothing here: ")
-        or "No moment stands out from what unrelated captions reach."
-    )
-    return (
-        notice("Probably nothing here.", kind="warn", hint=sentence(hint))
-        + f'<div class="hx-summary">{line}, the nearest</div>'
+        hint = sentence(view.result.reason or "try fewer words, or index more videos")
+        return notice("Nothing found.", kind="warn", hint=hint)
+    doubt = view.result.reason.removeprefix("probably nothing here: ")
+    return render(
+        "summary",
+        moments=len(view.result.hits),
+        files=len({hit.public_id for hit in view.result.hits}),
+        took=took(view.result.seconds),
+        confident=view.result.confident,
+        hint=sentence(doubt or "No moment stands out from what unrelated captions reach."),
     )

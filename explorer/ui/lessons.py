@@ -191,12 +191,3 @@ def training(job: Job | None) -> str:
     if job is None:
         return ""
     return f'<ul class="hx-list">{job_item(job)}</ul>' + outcome(job.progress.summary)
-
-
-def why(answer: dict[str, Any], text: str, public_id: str) -> str:
-    """Why a video was not found: its rank, what sank it, and a way to teach it."""
-    place = f"It is number {answer['rank']:,} of {answer['of']:,}." if answer.get("rank") else "It is not in the index."
-    teach = button(
-        f"Teach: “{text}” belongs to this video", "teach", public_id, title="Adds this pair to your captions"
-    )
-    return f'<div class="hx-why"><p><b>{place}</b> {safe(answer.get("sentence", ""))}</p>{teach}</div>'

@@ -1,29 +1,48 @@
-"""The phrases of a query, and the actions of a role graph, become chips: found or not in the selected moment: pure."""
+"""Decides what the chip of each phrase and action of a query says: found or not in the selected moment: pure."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 from explorer.records import Match, Phrase, SearchResult
 from explorer.ui.events.view import View, find, side
-from explorer.ui.present import safe, span
+from explorer.ui.present import span
+from explorer.ui.render import render
+
+MARKS = {"off": "○", "excluded": "−", "none": "·", "found": "✓", "missing": "✕"}
 
 
-def chip(phrase: Phrase, match: Match | None, weight: float, *, unread: str = "") -> str:
+@dataclass(frozen=True)
+class Chip:
+    """A phrase or an action as shown; start and end in seconds are those of its best clip, where it was found."""
+
+    text: str
+    state: str  # off, excluded, none, found or missing
+    told: str
+    weight: float = 1.0
+    start: float = 0.0
+    end: float = 0.0
+
+    @property
+    def mark(self) -> str:
+        """One letter for the state."""
+        return MARKS[self.state]
+
+
+def state_of(match: Match | None, weight: float) -> str:
+    """How a phrase stands: switched off, excluded, not looked for, found or missing."""
+    if weight <= 0:
+        return "excluded" if weight < 0 else "off"
+    return "none" if match is None else "found" if match.found else "missing"
+
+
+def chip(phrase: Phrase, match: Match | None, weight: float, *, unread: str = "") -> Chip:
     """One phrase of the query: found or not in the selected moment, where, and how much it counts.
 
     Args:
         unread: what the model looks for in the place of phrases; empty where phrases are what it reads.
     """
-    state = (
-        "off"
-        if weight == 0
-        else "excluded"
-        if weight < 0
-        else "none"
-        if match is None
-        else "found"
-        if match.found
-        else "missing"
-    )
+    state = state_of(match, weight)
     told = {
         "off": "This phrase is switched off",
         "excluded": "Moments that look like this phrase are left out",
@@ -33,52 +52,21 @@ def chip(phrase: Phrase, match: Match | None, weight: float, *, unread: str = ""
         "found": "Found",
         "missing": "No evidence of this phrase in the selected moment",
     }[state]
-    if match is not None and state in ("found", "missing"):
-        told += f": best clip {span(match.start, match.end)}, similarity {match.score:.3f}"
-    heavy = f'<span class="hx-weight">×{weight:g}</span>' if weight > 0 and weight != 1 else ""
-    where = (
-        (
-            f'<button type="button" class="hx-jump" data-jump="{match.start:.3f}" title="Play this clip">'
-            f"{span(match.start, match.end)}</button>"
-        )
-        if match and state == "found"
-        else ""
-    )
-    mark = {"off": "○", "excluded": "−", "none": "·", "found": "✓", "missing": "✕"}[state]
-    return (
-        f'<span class="hx-chip hx-{state}" data-phrase="{safe(phrase.text)}" data-weight="{weight:g}">'
-        f'<button type="button" class="hx-toggle" aria-pressed="{str(weight > 0).lower()}" '
-        f'title="{safe(told)}. Click: {"off" if weight > 0 else "on"}">'
-        f"{mark} {safe(phrase.text)}{heavy}</button>{where}"
-        f'<button type="button" class="hx-more" title="Weigh or exclude this phrase" '
-        f'aria-label="Weigh or exclude {safe(phrase.text)}">⋯</button></span>'
-    )
+    if match is None or state not in ("found", "missing"):
+        return Chip(phrase.text, state, told, weight)
+    told += f": best clip {span(match.start, match.end)}, similarity {match.score:.3f}"
+    return Chip(phrase.text, state, told, weight, match.start, match.end)
 
 
-def action(match: Match) -> str:
+def action(match: Match) -> Chip:
     """One action of the query's role graph: found or not in the selected moment, and where."""
-    state, mark = ("found", "✓") if match.found else ("missing", "✕")
-    told = f"{'Found' if match.found else 'No evidence of this action'}: best {span(match.start, match.end)}, similarity {match.score:.3f}"
-    where = (
-        f'<button type="button" class="hx-jump" data-jump="{match.start:.3f}" title="Play this stretch">'
-        f"{span(match.start, match.end)}</button>"
-    )
-    return (
-        f'<span class="hx-chip hx-action hx-{state}" data-action="{safe(match.phrase)}" title="{safe(told)}">'
-        f"<span>{mark} {safe(match.phrase)}</span>{where if match.found else ''}</span>"
-    )
-
-
-def actions(result: SearchResult, matches: tuple[Match, ...]) -> str:
-    """The actions a role-graph model looked for; says so where the query has none."""
-    told = "This model looks for the verbs of the query, then for who and what takes part: see its role graph"
-    made = "".join(action(match) for match in matches)
-    none = "" if made or not result.hits else '<span class="hx-none">no verb in this query</span>'
-    return f'<span class="hx-kind" title="{told}">actions</span>{made}{none}'
+    told = "Found" if match.found else "No evidence of this action"
+    told += f": best {span(match.start, match.end)}, similarity {match.score:.3f}"
+    return Chip(match.phrase, "found" if match.found else "missing", told, 1.0, match.start, match.end)
 
 
 def chips(view: View) -> str:
-    """The phrases of the query with their state in the selected moment, and what was excluded."""
+    """The phrases of the query with their state in the selected moment, and what was excluded, as HTML."""
     shown = side(view)
     if shown is None:
         return ""
@@ -94,18 +82,10 @@ def chips(view: View) -> str:
         )
         for phrase in known_phrases(shown, view)
     ]
-    made += [
-        f'<span class="hx-chip hx-excluded" data-excluded="{safe(text)}"><button type="button" class="hx-toggle" '
-        f'title="Excluded. Click to allow it again">− {safe(text)}</button></span>'
-        for text in shown.query.excluded
-    ]
-    if unread:
-        made = [
-            actions(shown, hit.matches if hit else ()),
-            '<span class="hx-kind">phrases</span>' if made else "",
-            *made,
-        ]
-    return f'<div class="hx-chips" role="group" aria-label="Phrases">{"".join(made)}</div>' if made else ""
+    acts = [action(match) for match in (hit.matches if hit else ())] if unread else None
+    if not made and not shown.query.excluded and acts is None:
+        return ""
+    return render("chips", phrases=made, acts=acts, excluded=shown.query.excluded, verbless=bool(shown.hits))
 
 
 def known_phrases(shown: SearchResult, view: View) -> list[Phrase]:

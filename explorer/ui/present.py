@@ -90,22 +90,16 @@ def sentence(text: str) -> str:
     return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".")
 
 
+def basename(path: str) -> str:
+    """The file's own name, or the whole path where it has none."""
+    return os.path.basename(path) or path
+
+
 def name(path: str) -> str:
     """The file's own name, escaped."""
-    return safe(os.path.basename(path) or path)
+    return safe(basename(path))
 
 
 def still(public_id: str, frame: int) -> str:
     """The address of a kept frame's picture."""
     return f"/still/{quote(public_id, safe='')}/{int(frame)}"
-
-
-def icon(drawing: str) -> str:
-    """A small line drawing in the colour of the text around it."""
-    return f'<svg class="hx-icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{drawing}"/></svg>'
-
-
-def notice(message: str, *, kind: str = "info", hint: str = "") -> str:
-    """One sentence about what happened, and what to do next. kind: info, warn, error or busy."""
-    more = f"<span>{safe(hint)}</span>" if hint else ""
-    return f'<div class="hx-notice hx-{kind}" role="status"><b>{safe(message)}</b>{more}</div>'

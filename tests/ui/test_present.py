@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from explorer.records import Hit, LevelScores, Match, Phrase, Query, SearchResult
-from explorer.ui import cards, phrase_chips, present
+from explorer.ui import cards, phrase_chips, present, render
 from explorer.ui.events.view import View, find, moment, ranks
 
 HOSTILE = "<img src=x onerror=alert(1)>\"'`${alert(2)}{{alert(3)}}"
@@ -123,13 +123,15 @@ def test_bars_are_percentiles_where_calibrated_and_parts_of_the_best_elsewhere()
 
 
 def test_ranges_mark_each_moment_in_the_file() -> None:
-    assert "left:10.00%;width:20.00%" in cards.ranges([hit()])
-    assert cards.ranges([Hit(1, "a", "/a", 0.0, 0.0, 0, LevelScores(0, 0, 0, 0), 0.0)]) == ""
+    assert cards.ranges([hit()]) == ((10.0, 20.0),) and "left:10.00%;width:20.00%" in cards.grid(
+        View(result=result(hit()))
+    )
+    assert cards.ranges([Hit(1, "a", "/a", 0.0, 0.0, 0, LevelScores(0, 0, 0, 0), 0.0)]) == ()
 
 
 @pytest.mark.parametrize(("agreement", "grade"), [(0.9, "high"), (0.6, "middle"), (0.59, "low")])
 def test_agreement_is_graded(agreement: float, grade: str) -> None:
-    assert f"hx-{grade}" in cards.agreement(hit(agreement=agreement))
+    assert cards.grade(agreement) == grade
 
 
 def test_one_card_a_file_with_its_other_moments_as_buttons() -> None:
@@ -150,12 +152,9 @@ def test_the_chosen_card_is_marked_by_any_of_its_moments() -> None:
 
 
 def test_moves_of_rank_are_told_after_a_repair_only() -> None:
-    assert cards.moved("a", 1, {}) == "" and cards.moved("a", 1, {"a": 1}) == ""
-    assert (
-        ">▲2<" in cards.moved("a", 1, {"a": 3})
-        and ">▼1<" in cards.moved("a", 2, {"a": 1})
-        and ">new<" in cards.moved("a", 1, {"b": 1})
-    )
+    assert cards.move("a", 1, {}) is None and cards.move("a", 1, {"a": 1}) is None
+    moves = [cards.move("a", 1, {"a": 3}), cards.move("a", 2, {"a": 1}), cards.move("a", 1, {"b": 1})]
+    assert [move.text for move in moves if move] == ["▲2", "▼1", "new"]
 
 
 def test_a_weak_tail_is_folded_away_but_never_the_first_screen() -> None:
@@ -222,7 +221,7 @@ def test_hostile_names_and_phrases_stay_text() -> None:
         cards.grid(view),
         phrase_chips.chips(view),
         cards.summary(view),
-        present.notice(HOSTILE, hint=HOSTILE),
+        render.notice(HOSTILE, hint=HOSTILE),
     ):
         tags = Tags(shown)
         assert not tags.open and "onerror" not in tags.attributes and "script" not in tags.names
@@ -267,11 +266,10 @@ def test_only_the_column_of_the_chosen_model_marks_its_card() -> None:
 
 def test_a_judged_card_says_so_and_offers_to_undo() -> None:
     right = replace(hit(), judged=True, judged_by="video")
-    shown = cards.column(result(right, replace(right, start=30.0)), View())
+    shown = cards.grid(View(result=result(right, replace(right, start=30.0))))
     assert shown.count("you said: right") == 1 and 'class="hx-undo" data-id="aaaaaaaa" data-start="6.000"' in shown
     wrong = replace(hit(), judged=False, judged_by="clip")
-    assert "a clip at 0:06–0:18" in cards.column(result(wrong), View()) and "you said" not in cards.column(
-        result(hit()), View()
-    )
+    assert "a clip at 0:06–0:18" in cards.grid(View(result=result(wrong)))
+    assert "you said" not in cards.grid(View(result=result(hit())))
     files = [hit(str(n), agreement=0.9) for n in range(8)]
     assert cards.strong(result(*files[:7], replace(files[7], judged=False))) == 7

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from explorer.records import ExplorerError
-from explorer.ui import lessons
 from explorer.ui.charts import figures, graphs
 from explorer.ui.events.telling import inform, number
 from explorer.ui.events.view import View, answering
-from explorer.ui.panels import button
+from explorer.ui.render import render
 
 
 def feedback(explorer: Any, view: View, data: dict[str, Any]) -> None:
@@ -64,14 +64,30 @@ def graph(explorer: Any, view: View, data: dict[str, Any]) -> dict[str, Any]:
     return {"id": view.selected[0] if view.selected else "", "figure": figure, "note": note}
 
 
-def why_form(inner: str = "", *, unfolded: bool = True) -> str:
-    """The question for a video that should have been found."""
-    return (
-        f'<details class="hx-fold"{" open" if unfolded else ""}><summary>Expected another video?</summary><p class="hx-fine">'
-        "Name it, and see its rank and what "
-        'sank it.</p><input name="expected" data-enter="look" placeholder="part of a file name" aria-label="File name">'
-        f'<button type="button" class="hx-button" data-act="look" data-from="expected">Find</button>{inner}</details>'
-    )
+@dataclass(frozen=True)
+class Named:
+    """A file that may be the one expected."""
+
+    id: str
+    name: str
+    path: str
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Why a video was not on top: its place, what sank it, and the words and file of a caption that would teach it."""
+
+    place: str
+    sentence: str
+    text: str
+    id: str
+
+
+def why_form(
+    *, files: list[Named] | None = None, answer: Answer | None = None, taught: bool = False, unfolded: bool = True
+) -> str:
+    """The question for a video that should have been found, with what was found out so far, as HTML."""
+    return render("why", files=files, answer=answer, taught=taught, unfolded=unfolded)
 
 
 def why(explorer: Any, view: View, data: dict[str, Any]) -> str:
@@ -81,15 +97,13 @@ def why(explorer: Any, view: View, data: dict[str, Any]) -> str:
         raise ExplorerError("search for a sentence first; then name the video you expected")
     if action == "look":
         found = explorer.videos(field, limit=8)
-        made = "".join(
-            button(one.get("name") or one["path"], "why", one["public_id"], title=one["path"]) for one in found
-        )
-        return why_form(f'<div class="hx-buttons">{made or "No video of that name is indexed."}</div>')
+        return why_form(files=[Named(one["public_id"], one.get("name") or one["path"], one["path"]) for one in found])
     if action == "teach":
         explorer.add_caption(value, view.text)
         inform("Added to your captions; fine-tune in the Teach tab.")
-        return why_form("<p>Added to your captions.</p>")
+        return why_form(taught=True)
     found = explorer.why_not(
         view.text, value, model=answering(view), weights=view.weights, phrase_weights=view.phrase_weights or None
     )
-    return why_form(lessons.why(found, view.text, value))
+    place = f"It is number {found['rank']:,} of {found['of']:,}." if found.get("rank") else "It is not in the index."
+    return why_form(answer=Answer(place, found.get("sentence", ""), view.text, value))

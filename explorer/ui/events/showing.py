@@ -10,7 +10,8 @@ import gradio as gr
 from explorer.records import LevelWeights
 from explorer.ui import cards, components, panels, phrase_chips, toolbar
 from explorer.ui.events.view import View, find
-from explorer.ui.present import notice, span, visible
+from explorer.ui.present import span, visible
+from explorer.ui.render import notice
 
 PARTS = 8
 Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar, level sliders

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from explorer.ui import components
-from explorer.ui.present import safe
+from explorer.ui.render import render
 
 KEYS = (
     ("/", "search box"),
@@ -71,26 +71,9 @@ LIMITS = (
 )
 
 
-def table(rows: tuple[tuple[str, str], ...], *, code: bool) -> str:
-    """Two columns."""
-    tag = "kbd" if code else "b"
-    return (
-        '<table class="hx-table hx-help">'
-        + "".join(f"<tr><td><{tag}>{safe(one)}</{tag}></td><td>{safe(other)}</td></tr>" for one, other in rows)
-        + "</table>"
-    )
-
-
 def text() -> str:
-    """The whole of the help."""
-    limits = "".join(f"<li>{safe(line)}</li>" for line in LIMITS)
-    return (
-        '<div class="hx-helps">'
-        f"<section><h3>Keys</h3>{table(KEYS, code=True)}</section>"
-        f"<section><h3>What you can type</h3>{table(WORDS, code=True)}</section>"
-        f"<section><h3>What the numbers mean</h3>{table(NUMBERS, code=False)}</section>"
-        f"<section><h3>Privacy</h3><p>{safe(PRIVACY)}</p><h3>Limits</h3><ul>{limits}</ul></section></div>"
-    )
+    """The whole of the help, as HTML."""
+    return render("help", keys=KEYS, words=WORDS, numbers=NUMBERS, privacy=PRIVACY, limits=LIMITS)
 
 
 def build() -> None:

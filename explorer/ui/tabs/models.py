@@ -11,7 +11,8 @@ from explorer.ui import components, lessons
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
 from explorer.ui.panels import button
-from explorer.ui.present import notice, safe, size
+from explorer.ui.present import safe, size
+from explorer.ui.render import notice
 
 TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
