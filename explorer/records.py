@@ -246,6 +246,49 @@ class Explanation:
     reads: tuple[str, str] = ("phrases", "words")  # what its rows are; HGR's: actions, entities
 
 
+@dataclass(frozen=True)
+class WhyNot:
+    """Where an expected file came and what held it back; rank and of count files, rank 1 being the best, 0 none."""
+
+    rank: int
+    of: int
+    level: str
+    phrase: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class DrawnNode:
+    """A node of a query's role graph: characters [start, end) of the query, and the frame that met it best, if asked."""
+
+    id: int
+    label: str
+    kind: str  # event | action | entity
+    role: str
+    start: int
+    end: int
+    score: float | None = None  # cosine
+    frame: int | None = None  # number of the kept frame
+    time: float | None = None  # seconds
+
+
+@dataclass(frozen=True)
+class DrawnEdge:
+    """An edge of a role graph, from one node's id to another's."""
+
+    source: int
+    target: int
+    role: str
+
+
+@dataclass(frozen=True)
+class DrawnGraph:
+    """The role graph of a query, for drawing."""
+
+    nodes: tuple[DrawnNode, ...]
+    edges: tuple[DrawnEdge, ...]
+
+
 # ---- long work
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
-from explorer.records import LEVELS, Explanation, ExplorerError, LevelWeights, Match, TextFeatures
+from explorer.records import LEVELS, Explanation, ExplorerError, LevelWeights, Match, TextFeatures, WhyNot
 from explorer.search import rerank
 from explorer.search.grouping import frame_spans
 from explorer.search.rerank import Encoder, Ranked
@@ -20,17 +19,6 @@ WINDOWS_AT_MOST = 2000  # of one file on its curve: three hours; a longer file's
 WORDS_A_PHRASE = 3  # listed of a learned phrase
 THEN = re.compile(r"\b(?:and then|then|followed by|afterwards|after that|before|finally)\b", re.IGNORECASE)
 AFTER = re.compile(r"\bafter\b(?! that)", re.IGNORECASE)
-
-
-@dataclass(frozen=True)
-class WhyNot:
-    """Where an expected file came and what held it back; rank and of count files, rank 1 being the best."""
-
-    rank: int
-    of: int
-    level: str
-    phrase: str
-    sentence: str
 
 
 def reads(encoder: Encoder) -> tuple[str, str]:
