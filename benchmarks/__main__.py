@@ -14,7 +14,7 @@ def main() -> int:
     for name in SELF_CONTAINED:
         print(f"== {name}", flush=True)
         codes.append(subprocess.run([sys.executable, "-m", f"benchmarks.{name}"]).returncode)
-    print("Others need data: see benchmarks/README.md.")
+    print("Others need data: see docs/results.md.")
     return int(any(codes))
 
 

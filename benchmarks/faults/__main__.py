@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from benchmarks.faults.common import PROJECT, SKIPPED
+from benchmarks.tables import DOCS, write_table
 
 MINUTES = 45.0  # most for all goals; on two quiet cores they take about half of it
 
@@ -142,6 +143,7 @@ def main() -> int:
     parser.add_argument("--minutes", type=float, default=MINUTES)
     parser.add_argument("--quick", action="store_true", help="small counts: a look that everything works")
     parser.add_argument("--jobs", type=int, default=1, help="goals at once; times are only comparable with 1")
+    parser.add_argument("--write", action="store_true", help="put the table into docs/reliability.md")
     chosen = parser.parse_args()
     wanted = {name.strip() for name in chosen.only.split(",") if name.strip()}
     unknown = wanted - {goal.name for goal in GOALS}
@@ -158,6 +160,8 @@ def main() -> int:
         rows = list(pool.map(tried, [goal for goal in GOALS if not wanted or goal.name in wanted]))
     rows += checked(rows)
     print(table(rows))
+    if chosen.write:
+        write_table(DOCS / "reliability.md", "faults", table(rows))
     return 1 if any(row.state == "short" for row in rows) else 0
 
 
