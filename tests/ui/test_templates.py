@@ -37,9 +37,9 @@ class Hostile(str):
     def __float__(self) -> float:
         return 1.0
 
-    __int__ = __index__ = lambda self: 1  # noqa: E731
-    __gt__ = __lt__ = __ge__ = __le__ = lambda self, other: True  # noqa: E731
-    __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = lambda self, other: 1.0  # noqa: E731
+    __int__ = __index__ = lambda self: 1
+    __gt__ = __lt__ = __ge__ = __le__ = lambda self, other: True
+    __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = lambda self, other: 1.0
 
 
 class Found(HTMLParser):
@@ -58,7 +58,7 @@ class Found(HTMLParser):
 
 
 def test_every_template_is_known_to_the_environment() -> None:
-    assert TEMPLATES == sorted(path.name for path in FOLDER.glob("*.html")) and len(TEMPLATES) > 10
+    assert sorted(path.name for path in FOLDER.glob("*.html")) == TEMPLATES and len(TEMPLATES) > 10
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
