@@ -38,8 +38,11 @@ def make_plan(
     """Scan folders, bring the store's rows up to what is there, and list what is left to do; the last item is the Plan.
 
     Args:
+        store: the library.
         roots: the folders to look at.
-        tower, sampling: name the features wanted; encoder: names the window vectors wanted.
+        tower: names the features wanted, together with `sampling`.
+        sampling: the key of the frames wanted.
+        encoder: names the window vectors wanted.
         retry: take files that failed before once more.
         trust_smaller: believe a folder that has suddenly become empty or much smaller.
     """

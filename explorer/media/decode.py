@@ -105,7 +105,9 @@ class DecodeWorker:
 
         Args:
             path: the file.
-            sampling: which frames; size: the pixels wanted; still_width: JPEG width, 0 for none.
+            sampling: which frames.
+            size: the pixels wanted.
+            still_width: pixels of the JPEG beside each frame, 0 for none.
             root: the library folder; a file that really lies elsewhere is refused.
 
         Raises:
@@ -130,7 +132,10 @@ class DecodeWorker:
         """The frames on display at some times, each once, ascending; errors as in `open`.
 
         Args:
+            path: the file.
             times: seconds, in any order, at least one, none NaN.
+            size: the pixels wanted.
+            still_width: pixels of the JPEG beside each frame, 0 for none.
         """
         wanted = np.unique(np.asarray(times, dtype=np.float64))
         if len(wanted) == 0 or not np.isfinite(wanted).all():

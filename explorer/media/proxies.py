@@ -47,6 +47,7 @@ def make_playable(path: str, out: str, *, info: VideoInfo, memory_mb: int = MEMO
         path: the file; it is only read.
         out: where the copy goes; it appears whole or not at all.
         info: of the file; decides between remux and transcode (at most 1280 wide). A "direct" file is remuxed.
+        memory_mb: of the child at most.
 
     Raises:
         ExplorerError: the file cannot be converted, or the copy not written.

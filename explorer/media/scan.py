@@ -135,6 +135,7 @@ def fingerprint(path: str, size: int) -> str:
     it.
 
     Args:
+        path: the file.
         size: bytes, as listed; a file that has another size by now is still being written.
 
     Returns:
@@ -165,7 +166,9 @@ def offline_reason(root: str, *, known: int, found: int) -> str:
     least 10.
 
     Args:
-        known: files of this folder that were there at the last look; found: files there now.
+        root: the folder.
+        known: files of this folder that were there at the last look.
+        found: files there now.
     """
     if not os.path.isdir(root):
         return f"the folder {shown(root)} cannot be reached; connect its drive"

@@ -109,7 +109,9 @@ def load(folder: Path, *, width: int | None = None, device: str | torch.device =
     """The model of a checkpoint folder, in evaluation mode, every byte verified and every weight accounted for.
 
     Args:
+        folder: of the checkpoint.
         width: the D of the tower it is meant for; None asks nothing.
+        device: where its weights go.
 
     Raises:
         ExplorerError: damaged, NaN or infinite weights, weights that do not fit the config, or another width.
@@ -184,6 +186,7 @@ def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], floa
     returns what went.
 
     Args:
+        parent: the folder of checkpoint folders.
         keep: at least 1, counted by "created".
         score: description -> higher is better; None keeps no best one. Ties go to the newer.
 

@@ -172,7 +172,8 @@ class Encoder:
 
         Args:
             graph: of the text.
-            features: (1, F, D) frame features of one window; mask (1, F) bool.
+            features: (1, F, D) frame features of one window.
+            mask: (1, F) bool, True where the frame is real.
 
         Returns:
             (nodes, F) cosines in the order of the graph's nodes, NaN for a node or frame that is not there.

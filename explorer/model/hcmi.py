@@ -212,6 +212,8 @@ class HCMI(nn.Module):
         """Every text against every video: level name -> (Q, V) for each of LEVELS, and their weighted mean as "total".
 
         Args:
+            text: Q encoded texts.
+            video: V encoded videos.
             weights: None takes those of the config; moving them needs no new encoding.
         """
         with torch.autocast(text.sentence.device.type, enabled=False):  # at a scale of 100 half precision is too rough

@@ -220,6 +220,8 @@ class HGR(nn.Module):
         """Every text against every video: (Q, V) for each of HGR_LEVELS, the same under LEVELS, and "total".
 
         Args:
+            text: Q encoded texts.
+            video: V encoded videos.
             weights: of event, action and entity, as video, clip and frame; None takes those of the config.
         """
         nodes = self.node_scores(text, video)
@@ -243,7 +245,8 @@ class HGR(nn.Module):
 
         Args:
             text: one encoded text.
-            frames, mask: (1, F, D) tower features of one video and (1, F).
+            frames: (1, F, D) tower features of one video.
+            mask: (1, F) bool, True where the frame is real.
 
         Returns:
             (N, F) cosines in slot order (see hgr_text.slots), NaN for a node or frame that is not there.

@@ -139,7 +139,9 @@ def dpc_knn(tokens: Tensor, mask: Tensor, n_out: int) -> Tensor:
     A centre equal to an earlier one keeps no token, so a still scene is one cluster.
 
     Args:
-        tokens: (B, N, D). mask: (B, N) bool. n_out: C.
+        tokens: (B, N, D) tokens of B rows, padded to N.
+        mask: (B, N) bool, True where the token is real.
+        n_out: C, clusters wanted of each row.
 
     Returns:
         (B, N, C) bool, one True in the row of each real token.

@@ -66,8 +66,11 @@ def late_interaction(
     Args:
         rows: (Q, W, D) unit vectors of Q texts, padded to W.
         columns: (V, F, D) unit vectors of V videos, padded to F.
-        row_mask, column_mask: (Q, W) and (V, F) bool.
-        row_weights, column_weights: a (Q, W) and b (V, F), each row of sum 1, 0 on padding; None is uniform.
+        row_mask: (Q, W) bool, True where the row is real.
+        column_mask: (V, F) bool, True where the column is real.
+        row_weights: a (Q, W), of sum 1 a text, 0 on padding; None is uniform.
+        column_weights: b (V, F), of sum 1 a video, 0 on padding; None is uniform.
+        budget: cosines held at once, at most.
 
     Returns:
         (Q, V) similarity in [-1, 1].
@@ -140,9 +143,12 @@ def clip_phrase_similarity(
     """Score every text against every video at the middle level, clip against phrase; else as frame_word_similarity.
 
     Args:
-        clips: (V, C, D) unit clip vectors. phrases: (Q, P, D) unit phrase vectors.
-        clip_mask, phrase_mask: (V, C) and (Q, P) bool; a phrase turned off is not real.
-        clip_weights, phrase_weights: (V, C) and (Q, P) of sum 1; None is the plain mean.
+        clips: (V, C, D) unit clip vectors.
+        phrases: (Q, P, D) unit phrase vectors.
+        clip_mask: (V, C) bool, True where the clip is real.
+        phrase_mask: (Q, P) bool; a phrase turned off is not real.
+        clip_weights: (V, C) of sum 1; None is the plain mean.
+        phrase_weights: (Q, P) of sum 1; None is the plain mean.
 
     Returns:
         (Q, V) similarity in [-1, 1].
@@ -171,7 +177,8 @@ def frame_word_similarity(
         words: (Q, W, D) unit word vectors of Q texts, padded to W.
         frame_mask: (V, F) bool, True where the frame is real.
         word_mask: (Q, W) bool, True where the word is real.
-        frame_weights, word_weights: (V, F) and (Q, W) of sum 1; None is the plain mean.
+        frame_weights: (V, F) of sum 1; None is the plain mean.
+        word_weights: (Q, W) of sum 1; None is the plain mean.
 
     Returns:
         (Q, V) similarity in [-1, 1]: one row a text, one column a video.

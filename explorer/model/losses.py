@@ -32,7 +32,8 @@ def denoised_positives(first: Tensor, second: Tensor, video_ids: Tensor) -> Tens
     The test is per anchor, so the answer need not be symmetric. Pairs of one video are positives before it.
 
     Args:
-        first, second: (B, D) unit video vectors of two segment-random views.
+        first: (B, D) unit video vectors of one segment-random view.
+        second: (B, D) those of the other view.
         video_ids: (B,) whole numbers, equal where the video is the same.
 
     Returns:
@@ -104,8 +105,10 @@ def hierarchical(
 
     Args:
         levels: level name -> (B, B) similarity; names outside LEVELS, such as "total", take no part.
+        logit_scale: factor of similarities in the softmax.
         positives: (B, B) bool from positives_by_id or denoised_positives.
-        margin, margin_weight: theta and the weight of marginal samples; weight 0 leaves the term out.
+        margin: theta of the marginal samples, on similarities.
+        margin_weight: of the marginal samples' term; 0 leaves it out.
         level_weights: weight of each level's contrastive term, 1 where not named; 0 leaves it out.
 
     Returns:

@@ -28,6 +28,7 @@ def write_folder(folder: Path, files: Mapping[str, Mapping[str, Tensor]], body: 
     """Write tensor files and then their manifest; where the folder held a manifest, it counts until that last step.
 
     Args:
+        folder: where they go.
         files: file name ending in .safetensors -> tensor name -> tensor.
         body: what else the manifest says, JSON values.
 

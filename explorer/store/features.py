@@ -82,6 +82,7 @@ def read_runs(
     """Frames of many windows at once, padded.
 
     Args:
+        connection: a reader of the database.
         runs: (set_id, first, count) of V windows.
         dim: D, the width every set must have.
 

@@ -112,6 +112,7 @@ def window_vectors(connection: sqlite3.Connection, ids: np.ndarray) -> Iterator[
     """Coarse vectors of windows, in the order of their numbers, some thousands at once.
 
     Args:
+        connection: a reader of the database.
         ids: (N,) int64 ascending.
 
     Yields:
@@ -139,6 +140,7 @@ def allowed_windows(
     """Windows that pass the filters and may be shown (files gone missing may not), whatever encoder made them.
 
     Args:
+        connection: a reader of the database.
         folders: names or paths of folders; a video in any of them passes.
         after: seconds since the epoch, the earliest change of the file.
         before: seconds since the epoch, the first moment no longer wanted.

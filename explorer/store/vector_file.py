@@ -27,7 +27,8 @@ def write(path: Path, rows: np.ndarray, ids: np.ndarray, *, encoder: str, marks:
         path: the file of rows.
         rows: (N, D) float16 vectors.
         ids: (N,) int64 windows.
-        encoder: what made the vectors; marks: Store.marks() of the database they were read from.
+        encoder: what made the vectors.
+        marks: Store.marks() of the database they were read from.
 
     Raises:
         ExplorerError: the disk refuses; a manifest that fits what is there, or none, is what the next start finds.

@@ -39,6 +39,7 @@ def phrase_alignment(
     clip's frames and the photo's.
 
     Args:
+        model: HCMI.
         shows: with different photos each.
         features: (F, D) of each show.
         captions: for each show, the caption of each of its slides.
@@ -145,7 +146,11 @@ def moments(
     """Find the clip of every caption within the concatenation, its borders unknown to the search.
 
     Args:
-        texts: Q captions. owners: (Q,) the clip of each.
+        model: HCMI.
+        timeline: the clips end to end.
+        texts: Q captions.
+        owners: (Q,) the clip of each.
+        frames: F, frames a window.
 
     Returns:
         {"queries", "R@1", "R@5" in percent at IoU 0.5, "mIoU" in percent: the first proposal's}

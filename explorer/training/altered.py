@@ -92,6 +92,7 @@ def altered_hinge(
         batch: rows a step, drawn by (seed, step) alone, so that a run that starts again sees the same.
         margin: on the total, a mean of cosines.
         weight: factor of the term in the loss.
+        seed: of the draws.
     """
     by_kind = [np.flatnonzero(np.array(pairs.kinds) == kind) for kind in dict.fromkeys(pairs.kinds)]
 

@@ -131,7 +131,10 @@ def after_scoring(
     """The total re-ranked by what needs more than one query: DSL both ways, QB-Norm text-to-video over a caption bank.
 
     Args:
+        model: HCMI or HGR; its logit scale sharpens DSL.
+        data: the pairs that were scored.
         total: (Q, V) from `level_scores`.
+        frames: F, frames a video.
         bank: captions of no video of the gallery; without them QB-Norm is left out. (Video-to-text would need a bank
             of videos, which a caption bank is not.)
 
@@ -159,8 +162,11 @@ def evaluate_benchmark(
     """A benchmark by its protocol, with the published rows to print beside it.
 
     Args:
+        model: HCMI or HGR.
         data: the split's videos that are there, as kept features of the protocol's sampling.
+        name: of the benchmark.
         missing: videos of the split that are not there; counted, and said in the result.
+        bank: captions of no video of the gallery, for QB-Norm.
 
     Returns:
         evaluate's object with "benchmark", "missing_videos", "comparable", "after_scoring" and "published".

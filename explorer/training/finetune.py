@@ -142,7 +142,9 @@ def finetune(
     Args:
         base: the checkpoint to start from, HCMI.
         data: captions of the person's videos over kept features.
+        config: how long and how fast.
         around: what must stay as it was.
+        frames: F, frames a video.
         folder: keeps the run's state, so that it goes on after a kill.
 
     Yields:

@@ -39,6 +39,7 @@ def losses(model: nn.Module, batch: Batch, config: TrainConfig) -> dict[str, Ten
     """The named losses of one global batch, "loss" their weighted sum; every rank encodes its share and scores all.
 
     Args:
+        model: HCMI or HGR.
         batch: the same on every rank.
         config: margins and switches; a batch of two views turns denoising on.
     """

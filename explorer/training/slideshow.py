@@ -38,7 +38,8 @@ def compose(
     Args:
         photos: how many there are to choose from.
         shows: how many videos.
-        slides: photos a video. frames: F a video.
+        slides: photos a video.
+        frames: F, frames a video.
         seed: of the choice.
         uneven: slides last differently long (at least one frame each); False gives equal parts.
     """
@@ -63,8 +64,10 @@ def frame_features(show: Slideshow, photos: np.ndarray, *, noise: float = 0.0, s
     """The show in feature space: each frame is its photo's vector, moved a little.
 
     Args:
+        show: which photo stands when.
         photos: (N, D) unit vectors of the photos.
         noise: length of a random step added to each frame, in parts of a unit vector.
+        seed: of the steps.
 
     Returns:
         (F, D) float16, unit length.
@@ -80,6 +83,7 @@ def frame_pixels(show: Slideshow, pictures: Sequence[np.ndarray]) -> Iterator[np
     """The show in pixels: a slow zoom over each photo, frame by frame.
 
     Args:
+        show: which photo stands when.
         pictures: (H, W, 3) uint8 of every photo, all of one size.
 
     Yields:

@@ -143,8 +143,11 @@ def fit(
 
     Args:
         model: HCMI or HGR on its device; changed in place.
-        data: pairs over kept features. config: batch_size is that of the global batch.
-        folder: of saved states, one every `save_every` steps and at each epoch's end; None saves nothing.
+        data: pairs over kept features.
+        config: batch_size is that of the global batch.
+        validation: pairs to choose the epoch by; None takes the last one.
+        folder: of saved states; None saves nothing.
+        save_every: steps between two states; one more is saved at each epoch's end.
         frames: F, frames a video.
         penalty: adds a term to the loss, for example the distance to a base.
 

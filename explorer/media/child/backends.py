@@ -73,7 +73,8 @@ def read(
     Args:
         path: the file; the gate is asked first.
         choose: the times, ascending seconds, once the file is known.
-        size: pixels wanted; still_width: pixels of the JPEG beside each frame, 0 for none.
+        size: pixels wanted.
+        still_width: pixels of the JPEG beside each frame, 0 for none.
         threads: of the decoder.
         decoder: pyav, or decord, which falls back to pyav where it is not right.
         whole: the times reach to the end of the file, so that an early end tells of damage.

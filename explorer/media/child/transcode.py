@@ -35,8 +35,11 @@ def convert(
     """Write `out` (mp4, its index in front) and yield (seconds done, seconds in all) now and then.
 
     Args:
+        path: the file; it is only read.
+        out: where the copy goes.
         copy: keep the pictures' packets as they are; falls back to encoding where mp4 does not take them.
-        start, end: seconds of the file to keep, where it is encoded; end None: to its end.
+        start: seconds, where the copy begins if it is encoded.
+        end: seconds, where it ends if it is encoded; None is the end of the file.
         width: of encoded pictures at most.
 
     Raises:

@@ -97,11 +97,14 @@ def fit_unfrozen(
     The best epoch by rsum on the held-out captions is taken, and measured again as stored, in half precision.
 
     Args:
-        tower: from `own_tower`. model: HCMI on its device.
-        data: pixels of all videos. train, held: parts of data.pairs.
+        tower: from `own_tower`.
+        model: HCMI on its device.
+        data: pixels of all videos.
+        train: the pairs to learn.
+        held: the pairs to choose the epoch by.
         config: unfreeze says which part of the tower learns.
-        folder: of saved states, one every `save_every` steps and at each epoch's end; the same call goes on from the
-        newest.
+        folder: of saved states; the same call goes on from the newest.
+        save_every: steps between two states; one more is saved at each epoch's end.
 
     Yields:
         TrainStep, its metrics filled after each epoch.
