@@ -6,6 +6,7 @@ Three flows, each handing one record to the next: INDEX (folder -> frames -> fea
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,6 +15,18 @@ if TYPE_CHECKING:
 
 __version__ = "0.2.0.dev0"
 __all__ = ["Explorer", "Settings", "__version__"]
+
+# What the libraries under this package could send or ask is switched off in every process that imports it, and in its
+# children: they read these names when they are loaded. The one door to the network is model/towers/hub.py, which sends
+# nothing before a person has agreed.
+os.environ.update(
+    HF_HUB_OFFLINE="1",
+    TRANSFORMERS_OFFLINE="1",
+    HF_HUB_DISABLE_TELEMETRY="1",
+    HF_HUB_DISABLE_IMPLICIT_TOKEN="1",
+    HF_HUB_DISABLE_XET="1",
+    DO_NOT_TRACK="1",
+)
 
 
 def __getattr__(name: str) -> object:

@@ -100,7 +100,6 @@ def main(arguments: list[str] | None = None) -> int:
     """
     chosen = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if chosen.verbose else logging.ERROR, stream=sys.stderr)
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing is fetched behind a person's back
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     from explorer.cli import commands
 
