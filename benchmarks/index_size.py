@@ -85,7 +85,7 @@ def fill(store: Store, *, files: int, windows: int, encoder: str = "synthetic") 
     with store.database.write() as connection:
         connection.execute("INSERT INTO encoders VALUES (1, ?)", (encoder,))
         connection.execute(
-            "INSERT INTO feature_sets VALUES (1, 'f', 't', 's', ?, ?, ?, ?, ?, '')",
+            "INSERT INTO feature_sets VALUES (1, 'f', 't', 's', ?, ?, ?, ?, ?, '', '')",
             (len(frames), DIM, times, zlib.crc32(times), info),
         )
         connection.executemany("INSERT INTO feature_blocks VALUES (?, ?, ?)", features.pack(1, frames))

@@ -41,10 +41,20 @@ class VideoInfo:
     rotation: int = 0  # degrees clockwise already applied to width and height
     audio_codec: str = ""
     pixel_format: str = ""
+    created: float | None = None  # seconds since the epoch at which it was recorded, as the container says
+    timecode: str = ""  # of the first frame, as the container says: HH:MM:SS:FF, a ; before FF where frames are dropped
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.duration) and self.duration >= 0):
             raise ValueError(f"duration must be finite and not negative, not {self.duration}")
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """When a file was recorded, in seconds since the epoch, and what says so: container, name or file (its time)."""
+
+    time: float
+    by: str
 
 
 @dataclass(frozen=True)
@@ -298,6 +308,14 @@ class Failure:
 
     path: str
     reason: str
+
+
+@dataclass(frozen=True)
+class Note:
+    """A file or folder that was read otherwise than one would expect, with the sentence a person is shown."""
+
+    path: str
+    note: str
 
 
 @dataclass(frozen=True)

@@ -80,9 +80,11 @@ def index(chosen: argparse.Namespace) -> int:
         found = run(explorer.index_now(chosen.folders, retry=chosen.retry), as_json=chosen.json)
     summary = {name: found[name] for name in ("indexed", "unchanged", "failed", "seconds", "video_seconds")}
     summary["failed"] = [{"path": one["path"], "reason": one["reason"]} for one in found["failed"]]
+    summary["notes"] = found["notes"]
     text = (
         f"indexed {summary['indexed']}, unchanged {summary['unchanged']}, failed {len(summary['failed'])}: "
         f"{summary['video_seconds']:.0f} s of video in {summary['seconds']:.1f} s"
+        + "".join(f"\n{note['path']}: {note['note']}" for note in summary["notes"])
     )
     say(summary, as_json=chosen.json, text=text)
     return 0

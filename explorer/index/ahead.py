@@ -43,10 +43,14 @@ class Opened:
 
 @dataclass(frozen=True)
 class Ended:
-    """A file's last frame was given; `damage` is a sentence where part of it could not be decoded."""
+    """A file's last frame was given; `damage` is a sentence where part of it could not be decoded.
+
+    `notes` are sentences on what was read otherwise than one would expect.
+    """
 
     task: Task
     damage: str
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -124,7 +128,7 @@ class Ahead:
             if not self._put(frames):
                 return
         damage = f"damaged: {clip.bad_packets} parts could not be decoded; the rest was kept" if clip.damaged else ""
-        self._put(Ended(task, damage))
+        self._put(Ended(task, damage, clip.notes))
 
     def _put(self, step: Step | None) -> bool:
         """Wait for room in the queue; False where a stop came first."""

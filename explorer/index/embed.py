@@ -9,6 +9,7 @@ import numpy as np
 
 from explorer.config import SamplingConfig
 from explorer.index.ahead import Task
+from explorer.media.recorded import recorded
 from explorer.media.sampling import windows as cut_windows
 from explorer.records import ExplorerError, FrameFeatures, FrameSize, VideoInfo, Window
 from explorer.store.store import Store
@@ -110,6 +111,7 @@ def keep(
     encoder: FrameEncoder,
     sampling: SamplingConfig,
     damage: str,
+    notes: Sequence[str] = (),
 ) -> None:
     """Cut a file's frames into windows, embed them and keep everything in one transaction."""
     windows = cut_windows(features.times, info.duration, sampling)
@@ -124,6 +126,8 @@ def keep(
         vectors=embed_windows(encoder, features, windows),
         encoder=encoder.name,
         damage=damage,
+        notes=notes,
+        recorded=recorded(task.file, info.created),
     )
 
 

@@ -17,7 +17,7 @@ from explorer.index.embed import Draft, FrameEncoder
 from explorer.index.plan import Plan, make_plan
 from explorer.media.decode import Cancelled
 from explorer.media.gate import Unreadable
-from explorer.records import ExplorerError, Failure, Frames, Progress
+from explorer.records import ExplorerError, Failure, Frames, Note, Progress
 from explorer.store.database import is_full
 from explorer.store.rows import Root
 from explorer.store.stills import Stills
@@ -60,8 +60,8 @@ def index(
 
     Yields:
         Progress in seconds of video; failures as they happen; the last record is 'done' with the summary
-        {"indexed", "unchanged", "failed", "damaged", "moved", "missing", "re_embedded", "offline", "seconds",
-        "video_seconds"}.
+        {"indexed", "unchanged", "failed", "damaged", "notes", "moved", "missing", "re_embedded", "offline", "seconds",
+        "video_seconds"}; notes are of folders, and of files that were read in this run.
 
     Raises:
         ExplorerError: the disk is full or the database cannot be written; the work goes on where it stopped.
@@ -117,12 +117,14 @@ class _Run:
     re_embedded: int = 0
     fresh: list[Failure] = field(default_factory=list)  # not yet told
     failed: list[Failure] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)  # folders that vanished meanwhile
     draft: Draft | None = None
 
     def expect(self, plan: Plan) -> None:
         self.bytes_left = sum(task.file.size for task in plan.decode)
         self.failed, self.fresh = list(plan.failures), list(plan.failures)
+        self.notes = list(plan.notes)
 
     def re_embed(self, video_id: int, path: str, set_id: int) -> None:
         try:
@@ -171,7 +173,7 @@ class _Run:
             elif isinstance(step, Frames) and self.draft is not None:
                 yield from self._encode(self.draft, step)
             elif isinstance(step, Ended) and self.draft is not None:
-                self._finish(self.draft, step.damage)
+                self._finish(self.draft, step.damage, step.notes)
             elif isinstance(step, Broken):
                 self._raise_if_ours(step.error)
                 self._fail(step.task, step.error)
@@ -188,14 +190,22 @@ class _Run:
             draft.add(frames.times[first : first + len(pixels)], self.encoder.encode_frames(pixels))
             yield False
 
-    def _finish(self, draft: Draft, damage: str) -> None:
+    def _finish(self, draft: Draft, damage: str, notes: tuple[str, ...]) -> None:
         task = draft.task
         if _changed_meanwhile(task):
             raise ExplorerError(f"{task.file.path} changed while it was read; it is tried again at the next indexing")
         embed.keep(
-            self.store, task, draft.info, draft.features(), encoder=self.encoder, sampling=self.sampling, damage=damage
+            self.store,
+            task,
+            draft.info,
+            draft.features(),
+            encoder=self.encoder,
+            sampling=self.sampling,
+            damage=damage,
+            notes=notes,
         )
         self.draft = None
+        self.notes += [Note(task.file.path, note) for note in notes]
         self._count(task, draft.info.duration, damage)
 
     def _reuse(self, task: Task) -> bool:
@@ -207,7 +217,18 @@ class _Run:
             return False
         try:
             features, info, damage = self.store.set_features(set_id)
-            embed.keep(self.store, task, info, features, encoder=self.encoder, sampling=self.sampling, damage=damage)
+            notes = self.store.set_notes(set_id)
+            embed.keep(
+                self.store,
+                task,
+                info,
+                features,
+                encoder=self.encoder,
+                sampling=self.sampling,
+                damage=damage,
+                notes=notes,
+            )
+            self.notes += [Note(task.file.path, note) for note in notes]
         except Exception as error:
             self._raise_if_ours(error)
             self._fail(task, error)
@@ -282,6 +303,7 @@ class _Run:
             "damaged": self.damaged,
             "moved": plan.moved,
             "failed": [{"path": failure.path, "reason": failure.reason} for failure in self.failed],
+            "notes": [{"path": note.path, "note": note.note} for note in self.notes],
             "missing": plan.missing,
             "re_embedded": self.re_embedded,
             "offline": plan.offline + sorted(self.gone),

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 
 from explorer.index.ahead import Task
 from explorer.media import scan as library
-from explorer.records import ExplorerError, Failure, Progress, VideoFile
+from explorer.media.recorded import recorded
+from explorer.records import ExplorerError, Failure, Note, Progress, VideoFile
 from explorer.store.rows import SEARCHABLE, Root, StoredVideo
 from explorer.store.store import Store
 
@@ -26,6 +27,7 @@ class Plan:
     decode: list[Task] = field(default_factory=list)
     re_embed: list[tuple[StoredVideo, int]] = field(default_factory=list)  # (video, feature set)
     failures: list[Failure] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)  # on folders
     offline: list[str] = field(default_factory=list)  # sentences
     unchanged: int = 0
     moved: int = 0
@@ -107,12 +109,23 @@ def _apply(
     for root in roots:
         store.add_files(root.id, [file for file in changes.new if found[file.path][1].id == root.id])
     plan.moved, plan.missing = len(moves), len(changes.missing)
+    _date(
+        store, [(videos[file.path], file) for file in there] + [(videos[old.path], new) for old, new in changes.moved]
+    )
     store.touch_files((videos[f.path].id, f) for f in changes.unchanged if f.mtime_ns != videos[f.path].mtime_ns)
     ready = {videos[file.path].id: file for file in there}
     ready.update((video_id, file) for video_id, file, _ in moves)
     added = {video.path: video.id for video in store.videos(state="new")}
     ready.update((added[file.path], file) for file in changes.new if file.path in added)
     return ready
+
+
+def _date(store: Store, files: Sequence[tuple[StoredVideo, VideoFile]]) -> None:
+    """Bring up to date when files were recorded, of those whose container does not say it."""
+    told = [(video, recorded(file, None)) for video, file in files if video.recorded_by != "container"]
+    fresh = [(v.id, when) for v, when in told if (when.time, when.by) != (v.recorded, v.recorded_by)]
+    if fresh:
+        store.set_recorded(fresh)
 
 
 def _later(path: str) -> str:

@@ -34,7 +34,7 @@ def deadline(info: VideoInfo, patience: float = PATIENCE) -> float:
 
 
 class Clip:
-    """One file being decoded: `info` at once, frames by iterating once, then `bad_packets` and `damaged`.
+    """One file being decoded: `info` at once, frames by iterating once, then `bad_packets`, `damaged` and `notes`.
 
     `decoder` is the one at work, `note` says why it is not the one asked for. Frames are decoded ahead by a few runs
     while the caller is busy. A clip that is left before its end costs its worker a new child.
@@ -46,6 +46,7 @@ class Clip:
         header, _ = child.read(path, budget)
         self.info = _info(header)
         self.decoder, self.note = str(header.get("decoder", "pyav")), str(header.get("note", ""))
+        self.notes: tuple[str, ...] = ()
         budget.extend(deadline(self.info, patience) - patience)
 
     def __iter__(self) -> Iterator[Frames]:
@@ -55,6 +56,7 @@ class Clip:
                 self.finished = True
                 self.bad_packets, self.damaged = int(header["bad_packets"]), bool(header["damaged"])
                 self.decoder, self.note = str(header["decoder"]), str(header["note"])
+                self.notes = tuple(str(note) for note in header["notes"])
                 return
             yield _frames(header, blobs)
 

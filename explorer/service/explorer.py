@@ -14,7 +14,7 @@ from explorer.config import Settings, changed_settings
 from explorer.disk.lock import DataLock
 from explorer.index.indexer import index
 from explorer.media.decode import DecodeWorker
-from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Progress, SearchResult
+from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Note, Progress, SearchResult
 from explorer.service import desk
 from explorer.service.jobs import Jobs
 from explorer.service.judgements import LOOKED_THROUGH, arranged
@@ -322,6 +322,10 @@ class Explorer:
     def failures(self) -> list[Failure]:
         """Files that could not be indexed, and damaged ones of which a part was kept, with the reason."""
         return [Failure(v.path, v.reason) for state in ("failed", "damaged") for v in self.store.videos(state=state)]
+
+    def notes(self) -> tuple[Note, ...]:
+        """Files and folders that were read otherwise than one would expect, with the sentence a person is shown."""
+        return self.store.notes()
 
     # ---- jobs
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,19 @@ import numpy as np
 
 from explorer.records import VideoInfo
 
-INFO_COLUMNS = ("duration", "width", "height", "fps", "codec", "container", "rotation", "audio_codec", "pixel_format")
+INFO_COLUMNS = (
+    "duration",
+    "width",
+    "height",
+    "fps",
+    "codec",
+    "container",
+    "rotation",
+    "audio_codec",
+    "pixel_format",
+    "created",
+    "timecode",
+)
 VIDEO_COLUMNS = (
     "id",
     "public_id",
@@ -24,6 +37,9 @@ VIDEO_COLUMNS = (
     "reason",
     "set_id",
     "indexed_at",
+    "recorded",
+    "recorded_by",
+    "notes",
     *INFO_COLUMNS,
 )
 SEARCHABLE = ("indexed", "damaged")  # states of a video whose windows may be shown
@@ -57,6 +73,9 @@ class StoredVideo:
     set_id: int | None
     indexed_at: float | None
     info: VideoInfo | None
+    recorded: float | None = None  # seconds since the epoch
+    recorded_by: str = ""  # what says so: container, name or file (its own time)
+    notes: tuple[str, ...] = ()  # sentences on what was read otherwise than one would expect
 
 
 @dataclass(frozen=True)
@@ -107,9 +126,20 @@ def to_root(row: tuple) -> Root:
 
 
 def to_video(row: tuple[Any, ...]) -> StoredVideo:
-    info = VideoInfo(*row[11:]) if row[11] is not None else None
-    fields = (*row[:3], os.fsdecode(row[3]), *row[4:11], info)
-    return StoredVideo(*fields)
+    known = len(VIDEO_COLUMNS) - len(INFO_COLUMNS)
+    fields = dict(zip(VIDEO_COLUMNS[:known], row))
+    fields["path"], fields["notes"] = os.fsdecode(fields["path"]), to_notes(fields["notes"])
+    return StoredVideo(**fields, info=VideoInfo(*row[known:]) if row[known] is not None else None)
+
+
+def to_notes(text: str) -> tuple[str, ...]:
+    """Notes as they are kept, one sentence a line."""
+    return tuple(text.splitlines())
+
+
+def from_notes(notes: Iterable[str]) -> str:
+    """Notes as text for the database, each one line, none twice."""
+    return "\n".join(dict.fromkeys(" ".join(as_text(note).split()) for note in notes))
 
 
 def select_videos(connection: sqlite3.Connection, where: str = "1", values: tuple = ()) -> list[StoredVideo]:

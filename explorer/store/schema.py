@@ -68,7 +68,28 @@ FIRST = (
     "CREATE TABLE calibration (encoder TEXT PRIMARY KEY, generation INTEGER NOT NULL, data TEXT NOT NULL)",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, FIRST),)
+# Sentences of notes stand one a line. A draft is what was decoded of a file so far: no part of the library until it is
+# whole, kept so that a long file goes on where a stop or a kill left it.
+SECOND = (
+    "ALTER TABLE videos ADD COLUMN recorded REAL",
+    "ALTER TABLE videos ADD COLUMN recorded_by TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE videos ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE videos ADD COLUMN created REAL",
+    "ALTER TABLE videos ADD COLUMN timecode TEXT NOT NULL DEFAULT ''",
+    "UPDATE videos SET recorded = mtime_ns / 1e9, recorded_by = 'file'",
+    "ALTER TABLE feature_sets ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE roots ADD COLUMN excluded TEXT",  # JSON list of patterns; NULL: the usual ones
+    "ALTER TABLE roots ADD COLUMN notes TEXT NOT NULL DEFAULT ''",
+    """CREATE TABLE drafts (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, fingerprint TEXT NOT NULL, tower TEXT NOT NULL, sampling TEXT NOT NULL,
+        info TEXT NOT NULL, damaged INTEGER NOT NULL DEFAULT 0, changed REAL NOT NULL,
+        UNIQUE (fingerprint, tower, sampling))""",
+    """CREATE TABLE draft_parts (
+        draft_id INTEGER NOT NULL REFERENCES drafts(id) ON DELETE CASCADE, first INTEGER NOT NULL, dim INTEGER NOT NULL,
+        crc INTEGER NOT NULL, times BLOB NOT NULL, vectors BLOB NOT NULL, PRIMARY KEY (draft_id, first))""",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, FIRST), Migration(2, SECOND))
 
 
 def version_of(connection: sqlite3.Connection) -> int:

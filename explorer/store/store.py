@@ -13,11 +13,22 @@ from typing import Any
 
 import numpy as np
 
-from explorer.records import ExplorerError, FrameFeatures, VideoFile, VideoInfo, Window
+from explorer.records import ExplorerError, FrameFeatures, Note, Recorded, VideoFile, VideoInfo, Window
 from explorer.store import features as feature_rows
 from explorer.store import reads, writes
 from explorer.store.database import Database
-from explorer.store.rows import Candidates, Counts, Root, StoredVideo, StoredWindow, as_text, select_videos, to_root
+from explorer.store.rows import (
+    Candidates,
+    Counts,
+    Root,
+    StoredVideo,
+    StoredWindow,
+    as_text,
+    from_notes,
+    select_videos,
+    to_notes,
+    to_root,
+)
 
 PUBLIC_ID_BYTES = 16  # 128 random bits, 22 characters
 
@@ -217,6 +228,30 @@ class Store:
             )
         return FrameFeatures(np.frombuffer(row[2]), vectors), VideoInfo(**json.loads(row[4])), row[5]
 
+    def set_notes(self, set_id: int) -> tuple[str, ...]:
+        """What was noted of the content of a feature set."""
+        with self.database.read() as connection:
+            row = connection.execute("SELECT notes FROM feature_sets WHERE id = ?", (set_id,)).fetchone()
+        return to_notes(row[0]) if row else ()
+
+    def notes(self) -> tuple[Note, ...]:
+        """What was read otherwise than one would expect: of folders, then of files, by path."""
+        with self.database.read() as connection:
+            rows = connection.execute("SELECT path, notes FROM roots WHERE notes != '' ORDER BY path").fetchall()
+            rows += connection.execute("SELECT path, notes FROM videos WHERE notes != '' ORDER BY path").fetchall()
+        return tuple(Note(os.fsdecode(path), note) for path, notes in rows for note in to_notes(notes))
+
+    def set_root_notes(self, root_id: int, notes: Iterable[str]) -> None:
+        """Keep what was noted of a folder when it was last read through."""
+        with self.database.write() as connection:
+            connection.execute("UPDATE roots SET notes = ? WHERE id = ?", (from_notes(notes), root_id))
+
+    def set_recorded(self, recorded: Iterable[tuple[int, Recorded]]) -> None:
+        """Say when files were recorded: (video, when)."""
+        rows = [(when.time, when.by, video_id) for video_id, when in recorded]
+        with self.database.write() as connection:
+            connection.executemany("UPDATE videos SET recorded = ?, recorded_by = ? WHERE id = ?", rows)
+
     def features(self, video_id: int) -> FrameFeatures:
         """Every kept frame of a video, times (N,) and vectors (N, D).
 
@@ -241,6 +276,8 @@ class Store:
         vectors: np.ndarray,
         encoder: str,
         damage: str = "",
+        notes: Sequence[str] = (),
+        recorded: Recorded | None = None,
     ) -> None:
         """Keep everything learned of a file, in one transaction: a video is done or it is not.
 
@@ -255,6 +292,8 @@ class Store:
             vectors: (V, D) coarse unit vectors.
             encoder: what made the vectors.
             damage: a sentence where the file is damaged and only part of it was kept.
+            notes: sentences on what was read otherwise than one would expect.
+            recorded: when it was recorded; None takes the file's own time.
 
         Raises:
             ValueError: an empty fingerprint, or vectors that do not match the windows.
@@ -264,8 +303,9 @@ class Store:
         damage = as_text(damage)
         with self.database.write() as connection:
             before = writes.fingerprint_of(connection, video_id)
-            set_id = writes.keep_set(connection, file.fingerprint, info, features, tower, sampling, damage)
-            writes.update_video(connection, video_id, file, info, set_id, damage)
+            set_id = writes.keep_set(connection, file.fingerprint, info, features, tower, sampling, damage, notes)
+            recorded = recorded or Recorded(file.mtime_ns / 1e9, "file")
+            writes.update_video(connection, video_id, file, info, set_id, damage=damage, notes=notes, recorded=recorded)
             writes.replace_windows(connection, video_id, windows, vectors, encoder)
             writes.forget_content(connection, before)
 

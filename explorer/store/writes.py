@@ -11,9 +11,9 @@ from dataclasses import asdict
 
 import numpy as np
 
-from explorer.records import ExplorerError, FrameFeatures, VideoFile, VideoInfo, Window
+from explorer.records import ExplorerError, FrameFeatures, Recorded, VideoFile, VideoInfo, Window
 from explorer.store import features as feature_rows
-from explorer.store.rows import INFO_COLUMNS
+from explorer.store.rows import INFO_COLUMNS, from_notes
 
 
 def touch(connection: sqlite3.Connection, *, removals: bool = False) -> None:
@@ -40,6 +40,7 @@ def keep_set(
     tower: str,
     sampling: str,
     damage: str,
+    notes: Sequence[str],
 ) -> int:
     """The number of the feature set of this content: the one there is, or a new one."""
     known = connection.execute(
@@ -50,9 +51,19 @@ def keep_set(
     times = np.ascontiguousarray(features.times, np.float64).tobytes()
     vectors = features.vectors.astype(np.float16, copy=False)
     set_id = connection.execute(
-        """INSERT INTO feature_sets (fingerprint, tower, sampling, frames, dim, times, crc, info, damage)
-           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)""",
-        (fingerprint, tower, sampling, *vectors.shape, times, zlib.crc32(times), json.dumps(asdict(info)), damage),
+        """INSERT INTO feature_sets (fingerprint, tower, sampling, frames, dim, times, crc, info, damage, notes)
+           VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)""",
+        (
+            fingerprint,
+            tower,
+            sampling,
+            *vectors.shape,
+            times,
+            zlib.crc32(times),
+            json.dumps(asdict(info)),
+            damage,
+            from_notes(notes),
+        ),
     ).lastrowid
     assert set_id is not None  # an INSERT has one
     connection.executemany("INSERT INTO feature_blocks VALUES (?, ?, ?)", feature_rows.pack(set_id, vectors))
@@ -60,7 +71,15 @@ def keep_set(
 
 
 def update_video(
-    connection: sqlite3.Connection, video_id: int, file: VideoFile, info: VideoInfo, set_id: int, damage: str
+    connection: sqlite3.Connection,
+    video_id: int,
+    file: VideoFile,
+    info: VideoInfo,
+    set_id: int,
+    *,
+    damage: str,
+    notes: Sequence[str],
+    recorded: Recorded,
 ) -> None:
     """Write what was learned of a file into its row."""
     columns = {
@@ -71,6 +90,9 @@ def update_video(
         "state": "damaged" if damage else "indexed",
         "reason": damage,
         "indexed_at": time.time(),
+        "recorded": recorded.time,
+        "recorded_by": recorded.by,
+        "notes": from_notes(notes),
         **{name: getattr(info, name) for name in INFO_COLUMNS},
     }
     names = ", ".join(f"{name} = ?" for name in columns)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from explorer.records import Failure, Job, Progress
+from explorer.records import Failure, Job, Note, Progress
 from explorer.ui.present import clock, count, length, name, safe
 
 ACTIVE = ("queued", "running", "paused")
@@ -225,6 +225,16 @@ def failures(found: Sequence[Failure]) -> str:
     rest = f"<p>and {len(found) - SHOWN_FAILURES} more</p>" if len(found) > SHOWN_FAILURES else ""
     again = button("Try these again", "retry", title="Index the failed files once more")
     return f'<div class="hx-buttons">{again}</div><ul class="hx-list">{lines}</ul>{rest}'
+
+
+def notes(found: Sequence[Note]) -> str:
+    """What was read otherwise than one would expect: the file or folder, and how."""
+    lines = "".join(
+        f'<li><div><b class="hx-path" title="{safe(one.path)}">{name(one.path)}</b><span>{safe(one.note)}</span></div></li>'
+        for one in found[:SHOWN_FAILURES]
+    )
+    rest = f"<p>and {len(found) - SHOWN_FAILURES} more</p>" if len(found) > SHOWN_FAILURES else ""
+    return f'<h3>Read otherwise than expected</h3><ul class="hx-list">{lines}</ul>{rest}' if found else ""
 
 
 def videos(found: Sequence[dict[str, Any]]) -> str:

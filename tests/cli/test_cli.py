@@ -18,7 +18,7 @@ def library(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     done = run("index", str(folder), "--data-dir", data, "--json")
     assert done.returncode == 0, done.stderr
     last = json.loads(done.stdout.splitlines()[-1])
-    assert set(last) == {"indexed", "unchanged", "failed", "seconds", "video_seconds"}
+    assert set(last) == {"indexed", "unchanged", "failed", "notes", "seconds", "video_seconds"}
     assert last["indexed"] == len(CLIPS) and len(last["failed"]) == 1
     assert last["failed"][0]["path"].endswith("letter.mp4") and last["failed"][0]["reason"]
     return folder, data

@@ -24,7 +24,7 @@ BREAKS = {
     "a vector of another width": "UPDATE windows SET vector = zeroblob(2) WHERE id = 1",
     "a video gone": "DELETE FROM videos WHERE id = 1",
     "other content": "UPDATE videos SET fingerprint = 'other' WHERE id = 1",
-    "content of no file": "INSERT INTO feature_sets SELECT 99, 'nobody', tower, sampling, 0, dim, x'', 0, info, '' FROM feature_sets LIMIT 1",
+    "content of no file": "INSERT INTO feature_sets SELECT 99, 'nobody', tower, sampling, 0, dim, x'', 0, info, '', '' FROM feature_sets LIMIT 1",
     "blocks of no set": "INSERT INTO feature_blocks VALUES (123 << 24, 0, x'00')",
 }
 

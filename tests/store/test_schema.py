@@ -66,3 +66,17 @@ def test_killed_migrations_leave_old_or_new(tmp_path: Path) -> None:
 
 def test_versions_are_numbered_without_gaps() -> None:
     assert [step.version for step in schema.MIGRATIONS] == list(range(1, len(schema.MIGRATIONS) + 1))
+
+
+def test_videos_of_the_first_version_get_the_time_of_their_file(tmp_path: Path) -> None:
+    path = tmp_path / "index.db"
+    with connect(path) as connection:
+        migrate(connection, path, steps=schema.MIGRATIONS[:1])
+        connection.execute("INSERT INTO roots (path, added) VALUES (?, 0)", (b"/v",))
+        connection.execute(
+            "INSERT INTO videos (public_id, root_id, path, size, mtime_ns, state) VALUES ('x', 1, ?, 1, 5000000000, 'new')",
+            (b"/v/a.mp4",),
+        )
+    with Store(path) as store:
+        (video,) = store.videos()
+        assert (video.recorded, video.recorded_by, video.notes) == (5.0, "file", ())

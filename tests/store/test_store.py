@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from explorer.records import ExplorerError, FrameFeatures, VideoFile, VideoInfo, Window
+from explorer.records import ExplorerError, FrameFeatures, Note, Recorded, VideoFile, VideoInfo, Window
 from explorer.store.check import check
 from explorer.store.database import DiskFull
 from explorer.store.features import BLOCK_ROWS
@@ -71,6 +72,34 @@ def test_what_is_put_comes_back(store: Store) -> None:
     video = store.video(video_id)
     assert video.info == INFO and video.state == "indexed" and store.by_public_id(video.public_id) == video
     assert [w.first for w in store.windows_of(video_id)] == [0, 6, 12, 18, 19]
+
+
+def test_notes_and_the_day_of_recording_stay_with_the_content(store: Store) -> None:
+    root = store.add_root("/v")
+    first = VideoFile("/v/a.mp4", 100, 10**9, "fa")
+    store.add_files(root.id, [first])
+    video_id = store.videos()[0].id
+    assert store.video(video_id).recorded is None and store.notes() == ()
+    store.put_video(
+        video_id,
+        first,
+        info=replace(INFO, created=5.0, timecode="01:00:00:00"),
+        tower="t",
+        sampling="s",
+        features=FrameFeatures(np.arange(12) + 0.5, unit(12)),
+        windows=[Window(0, 0.0, 12.0, 0, 12)],
+        vectors=unit(1),
+        encoder="e",
+        notes=["one\nthing", "another", "another"],
+        recorded=Recorded(5.0, "container"),
+    )
+    video = store.video(video_id)
+    assert (video.recorded, video.recorded_by, video.info.timecode) == (5.0, "container", "01:00:00:00")
+    assert video.notes == ("one thing", "another") == store.set_notes(video.set_id)
+    store.set_root_notes(root.id, ["3 files left out"])
+    assert store.notes() == (Note("/v", "3 files left out"), Note("/v/a.mp4", "one thing"), Note("/v/a.mp4", "another"))
+    store.set_recorded([(video_id, Recorded(7.0, "name"))])
+    assert (store.video(video_id).recorded, store.video(video_id).recorded_by) == (7.0, "name")
 
 
 def test_candidates_are_the_frames_of_their_windows_in_the_order_asked(store: Store) -> None:

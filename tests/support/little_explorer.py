@@ -19,6 +19,7 @@ from explorer.records import (
     LevelScores,
     LevelWeights,
     Match,
+    Note,
     Phrase,
     Progress,
     Query,
@@ -39,6 +40,7 @@ class LittleExplorer:
         self.paths = ["/home/you/Videos"] if videos else []
         self.work: list[Job] = []
         self.bad: list[Failure] = []
+        self.noted: tuple[Note, ...] = ()
         self.taught: list[dict[str, Any]] = []
         self.told: list[tuple[Any, ...]] = []
         self.asked: list[str] = []
@@ -89,6 +91,9 @@ class LittleExplorer:
 
     def jobs(self) -> list[Job]:
         return list(self.work)
+
+    def notes(self) -> tuple[Note, ...]:
+        return self.noted
 
     def failures(self) -> list[Failure]:
         return list(self.bad)

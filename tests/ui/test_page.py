@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from explorer.config import ASSETS
-from explorer.records import ExplorerError, Failure, Job, LevelWeights, Progress
+from explorer.records import ExplorerError, Failure, Job, LevelWeights, Note, Progress
 from explorer.ui import components, lessons, page, panels, phrase_chips, toolbar
 from explorer.ui.events import reasons, telling
 from explorer.ui.events import search as handlers
@@ -371,6 +371,8 @@ def test_library_adds_steers_and_removes(explorer: LittleExplorer) -> None:
 
 
 def test_failures_and_empty_places_say_what_to_do() -> None:
+    noted = panels.notes([Note(f"/v/{HOSTILE}.mp4", f"its clock restarts {HOSTILE}")])
+    assert "its clock restarts" in noted and HOSTILE not in noted and panels.notes([]) == ""
     shown = panels.failures([Failure(f"/v/{HOSTILE}.mp4", f"no video stream {HOSTILE}")] * 3)
     assert "<img" not in shown and 'data-act="retry"' in shown
     assert "sample library" in panels.folders([]) and "No failures" in panels.failures([])

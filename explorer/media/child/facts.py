@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 
 import av
 from av.video.frame import VideoFrame
 
 from explorer.media.child.source import Source, open_source, packets, seconds
 from explorer.media.gate import refusal
+from explorer.media.recorded import container_time
 from explorer.records import VideoInfo
 
+CAMERA_TIME = "com.apple.quicktime.creationdate"  # stays with the recording when a phone writes the file anew
+TIMECODE = re.compile(r"\d\d:\d\d:\d\d[:;.]\d{2,3}")
 MAX_DAYS = 7  # a claimed length beyond this is a damaged header
 THIN = 100.0  # bytes a second below which a claimed length is not believed but measured
 
@@ -72,7 +76,29 @@ def info(source: Source, first: VideoFrame, length: float) -> VideoInfo:
         rotation=quarter_turns(first) * 90,
         audio_codec=name,
         pixel_format=first.format.name,
+        created=_created(source),
+        timecode=_timecode(source),
     )
+
+
+def _created(source: Source) -> float | None:
+    """When the container says that it was recorded: the camera's own time where it is told apart, else the file's."""
+    tags = [_lower(source.file.metadata), _lower(source.stream.metadata)]
+    told = [tag[name] for name in (CAMERA_TIME, "creation_time") for tag in tags if name in tag]
+    return next((time for time in map(container_time, told) if time is not None), None)
+
+
+def _timecode(source: Source) -> str:
+    """The start timecode of the picture, of the container, or of a track beside them."""
+    others = [stream.metadata for stream in source.file.streams.data]
+    tags = map(_lower, [source.stream.metadata, source.file.metadata, *others])
+    told = next((tag["timecode"] for tag in tags if "timecode" in tag), "")
+    return told if TIMECODE.fullmatch(told) else ""
+
+
+def _lower(tags: dict[str, str]) -> dict[str, str]:
+    """Tags by lower-case names: Matroska shouts them."""
+    return {name.lower(): value for name, value in tags.items()}
 
 
 def quarter_turns(frame: VideoFrame) -> int:

@@ -66,6 +66,7 @@ class Source:
     gap: float = 0.0  # longest seconds between two frames so far
     clock: float | None = None  # seconds of the frame that left the decoder last
     pending: list[int] = field(default_factory=list)  # dts of packets inside the decoder, a heap
+    notes: list[str] = field(default_factory=list)  # sentences on what is read otherwise than one would expect
 
     @property
     def tick(self) -> Fraction:

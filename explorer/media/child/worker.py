@@ -53,6 +53,7 @@ def _read(request: dict[str, Any], reading: backends.Reading) -> Iterator[Messag
             "damaged": reading.damaged,
             "decoder": reading.decoder,
             "note": reading.note,
+            "notes": reading.source.notes,
         },
         [],
     )

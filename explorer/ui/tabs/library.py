@@ -48,12 +48,12 @@ def build(explorer: Any) -> dict[str, Any]:
 
 
 def shown(explorer: Any) -> tuple[str, str, str, str]:
-    """Counts, folders, jobs, failures as they stand."""
+    """Counts, folders, jobs, failures and notes as they stand."""
     return (
         panels.counts(explorer.status()),
         panels.folders(explorer.folders()),
         panels.jobs(explorer.jobs()),
-        panels.failures(explorer.failures()),
+        panels.failures(explorer.failures()) + panels.notes(explorer.notes()),
     )
 
 
