@@ -170,7 +170,8 @@ class LevelScores:
 
 @dataclass(frozen=True)
 class Query:
-    """A parsed search: the words to encode and the filters beside them. Times of day are days as YYYY[-MM[-DD]]."""
+    """A parsed search: the words to encode and the filters beside them. after, before and on name periods as written:
+    2023, 2023-05, "last summer"."""
 
     text: str  # what is encoded, filters taken out
     phrases: tuple[Phrase, ...] = ()  # phrases the person quoted and weighed; empty: found by the parser
@@ -180,6 +181,10 @@ class Query:
     before: str | None = None
     longer: float | None = None  # seconds
     shorter: float | None = None
+    on: str | None = None
+    files: tuple[str, ...] = ()  # file:
+    alternatives: tuple[Query, ...] = ()  # text and phrases of each choice ("dog or cat"), searched in the text's place
+    notes: tuple[str, ...] = field(default=(), compare=False)  # sentences on how the words were read
 
 
 @dataclass(frozen=True)
@@ -215,6 +220,8 @@ class Hit:
     count: int = 0  # kept frames of the window; 0 where unknown
     judged: bool | None = None  # the person called it right or wrong for these words; None: not judged
     judged_by: str = ""  # what they judged: video, clip or frame
+    recorded: float | None = None  # seconds since the epoch, UTC; None where unknown
+    recorded_by: str = ""  # where that comes from: container, name or file (its time)
 
 
 @dataclass(frozen=True)

@@ -67,7 +67,8 @@ def test_the_last_word_counts_and_can_be_taken_back(kept: Judgements) -> None:
 
 def test_the_same_words_with_filters_or_in_capitals_are_the_same_query(kept: Judgements) -> None:
     kept.add("video", 'A "dog"^2 runs in:trips', "b.mp4", good=True)
-    assert wording('A "dog"^2 runs in:trips -night') == "A dog runs" and wording('an open "quote') == 'an open "quote'
+    assert wording('A "dog"^2 runs in:trips -night') == "A dog runs" and wording('an open "quote') == "an open quote"
+    assert wording("-night") == "-night"  # no query, so the text itself
     assert order(kept)[0] == ("b.mp4", 0) and kept.of("a cat runs") == []
 
 
