@@ -27,6 +27,7 @@ TYPES = {
 }
 # A player asks again for what it already has when the person jumps; the ETag tells it that the file is the same.
 KEEP = {"Cache-Control": "private, no-cache", "Content-Disposition": "inline"}
+GONE = "The video is not there any more; look whether its drive is connected, then index again."
 KEEP_STILL = {"Cache-Control": "private, max-age=86400, immutable"}
 
 
@@ -60,6 +61,16 @@ def _stat_file(path: str) -> os.stat_result:
         return found
 
 
+def _readable(path: str) -> bool:
+    """Whether a file that is to be played can be read now."""
+    try:
+        _stat_file(path)
+    except OSError as error:
+        log.info("cannot play %r: %s", path, error)
+        return False
+    return True
+
+
 def _forget_several_ranges(request: Request) -> None:
     """Take a Range of several parts out of the request: the whole file is a right answer to it (RFC 9110, 14.2).
 
@@ -76,7 +87,7 @@ def send_file(path: str) -> Response:
         found = _stat_file(path)
     except OSError as error:
         log.info("cannot serve %r: %s", path, error)
-        return _sentence(404, "The video is not there any more; look whether its drive is connected, then index again.")
+        return _sentence(404, GONE)
     return FileResponse(path, stat_result=found, media_type=media_type(path), headers=KEEP)
 
 
@@ -100,6 +111,8 @@ def router(explorer: Any) -> APIRouter:
         answer = _playable(explorer, public_id)
         if answer is None:
             return _sentence(404, "No video of the library has this address.")
+        if answer["state"] == "ready" and not _readable(answer["path"]):
+            answer = {"state": "failed", "progress": 0.0, "message": GONE}
         public = {name: answer.get(name) for name in ("state", "progress", "message")}
         return JSONResponse(public, headers={"Cache-Control": "no-store"})
 

@@ -15,6 +15,7 @@ READS = frozenset(
     (
         "/",
         *OPEN,
+        "/pulse",
         "/config",
         "/theme.css",
         "/gradio_api/theme.css",

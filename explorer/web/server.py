@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
-import secrets
 import socket
 from collections.abc import Callable
 from importlib import resources
@@ -16,6 +15,7 @@ from explorer.config import ASSETS, Settings
 from explorer.records import ExplorerError
 from explorer.web.guard import Guard
 from explorer.web.link import HOST, answers, link, open_link
+from explorer.web.secret import link_token
 from explorer.web.waiting import Opening
 
 __all__ = ["answers", "create_app", "open_link", "prepare_environment", "serve"]
@@ -100,12 +100,13 @@ def _assemble(explorer: Any, port: int, blocks: gradio.Blocks | None) -> FastAPI
     import gradio
     from fastapi import FastAPI
 
-    from explorer.web.media import router
+    from explorer.web import media, pulse
 
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/health", lambda: {"app": "hcmi-explorer"}, methods=["GET"], response_model=None)
     _add_assets(app)
-    app.include_router(router(explorer))
+    app.include_router(media.router(explorer))
+    app.include_router(pulse.router(explorer))
     shown, options = _page(explorer) if blocks is None else (blocks, {})
     gradio.mount_gradio_app(
         app,
@@ -232,7 +233,7 @@ def serve(
         ExplorerError: GRADIO_SHARE is set, or no port is free.
     """
     prepare_environment(settings.data_dir)
-    token, listening = secrets.token_urlsafe(24), bind(settings.port)
+    token, listening = link_token(settings.data_dir), bind(settings.port)
     with listening:
         port = listening.getsockname()[1]
         url = link(port, token)

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from explorer.records import Job
 from explorer.web import server
 from explorer.web.admission import cookie_name, session_of
 
@@ -22,10 +23,17 @@ STILL = b"\xff\xd8\xff\xe0 one still \xff\xd9"
 
 @dataclass
 class Shelf:
-    """The two questions the web side has for the service, answered from a dictionary of files."""
+    """The questions the web side has for the service, answered from a dictionary of files and a list of jobs."""
 
     files: dict[str, dict[str, Any]] = field(default_factory=dict)
     stills: dict[tuple[str, int], bytes] = field(default_factory=dict)
+    work: list[Job] = field(default_factory=list)
+
+    def jobs(self) -> list[Job]:
+        return list(self.work)
+
+    def status(self) -> dict[str, Any]:
+        return {"model": "ready"}
 
     def request_playable(self, public_id: str) -> dict[str, Any] | None:
         return self.files.get(public_id)

@@ -87,6 +87,13 @@ def test_head(site: Site) -> None:
     assert (answer.status, answer.body, answer.headers["content-length"]) == (200, b"", str(len(FILM)))
 
 
+@pytest.mark.parametrize("video", ["video-gone-00001", "video-pipe-00001"])
+def test_the_state_of_a_file_that_is_gone_says_so(site: Site, video: str) -> None:
+    if video in site.shelf.files:
+        told = json.loads(site.ask("GET", f"/media/{video}/state").body)
+        assert told["state"] == "failed" and "not there any more" in told["message"]
+
+
 def test_states(site: Site) -> None:
     making = site.ask("GET", "/media/video-making-001")
     said = {"state": "making", "progress": 0.4, "message": "40 % done"}

@@ -126,6 +126,29 @@ def listening(pid: int) -> list[tuple[str, int]]:
     ]
 
 
+def test_the_cookie_of_an_open_page_is_good_after_a_kill_and_a_new_start(tmp_path: Path) -> None:
+    def opened_link(process: subprocess.Popen[str]) -> str:
+        assert process.stdout
+        found = re.search(r"http://\S+", process.stdout.readline())
+        assert found
+        return found.group()
+
+    first = start(tmp_path, 0)
+    link = opened_link(first)
+    cookie, port = get(link)[1], int(re.findall(r":(\d+)/", link)[0])
+    first.kill()
+    first.communicate()
+    (tmp_path / "film.mp4").unlink()
+    (tmp_path / "pipe.mp4").unlink(missing_ok=True)
+    second = start(tmp_path, port)
+    try:
+        assert opened_link(second) == link and cookie
+        assert get(link.split("?")[0], cookie)[0] == 200 and get(link.split("?")[0])[0] == 401
+    finally:
+        second.kill()
+        second.communicate()
+
+
 @pytest.mark.skipif(os.name != "posix", reason="sends SIGINT")
 def test_ctrl_c_closes_it_quietly(opened: tuple) -> None:
     process, url, _, _ = opened
