@@ -326,10 +326,20 @@ class Note:
 
 
 @dataclass(frozen=True)
+class Cue:
+    """Words said in a film as its subtitles write them down, [start, end) seconds; source names the file or track."""
+
+    start: float
+    end: float
+    text: str
+    source: str
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of long work, as shown, printed or stored."""
 
-    stage: str  # scan | decode | encode | train | proxy | sample | done
+    stage: str  # scan | decode | encode | subtitles | train | proxy | sample | done
     done: float = 0.0
     total: float = 0.0  # 0 where unknown
     current: str = ""  # file or step in hand

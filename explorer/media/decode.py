@@ -128,6 +128,19 @@ class DecodeWorker:
         header, _ = child.read(path, Budget(self.patience))
         return _info(header)
 
+    def cues(self, path: str) -> list[tuple[float, float, str, str]]:
+        """(start, end, text, language) of the text tracks inside a file; errors as in `open`."""
+        gate.check(path)
+        child = self._ready()
+        child.ask({"do": "cues", "path": path})
+        header, _ = child.read(path, Budget(self.patience))
+        try:
+            return [
+                (float(start), float(end), str(text), str(language)) for start, end, text, language in header["cues"]
+            ]
+        except (KeyError, TypeError, ValueError) as error:
+            raise ExplorerError(f"the decoding process answered wrongly ({error}); try again") from error
+
     def frames_at(
         self, path: str, times: Sequence[float] | np.ndarray, *, size: FrameSize, still_width: int = 0
     ) -> Frames:

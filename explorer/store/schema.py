@@ -89,7 +89,24 @@ SECOND = (
         crc INTEGER NOT NULL, times BLOB NOT NULL, vectors BLOB NOT NULL, PRIMARY KEY (draft_id, first))""",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, FIRST), Migration(2, SECOND))
+# the words said in films, with an index of words over them
+CUES = (
+    """CREATE TABLE cues (
+        id INTEGER PRIMARY KEY, video_id INTEGER NOT NULL REFERENCES videos(id) ON DELETE CASCADE,
+        start REAL NOT NULL, end REAL NOT NULL, text TEXT NOT NULL, source TEXT NOT NULL)""",
+    "CREATE INDEX cues_by_video ON cues (video_id)",
+    # which state of the film and of its subtitle files was read last
+    """CREATE TABLE cues_read (
+        video_id INTEGER PRIMARY KEY REFERENCES videos(id) ON DELETE CASCADE, state TEXT NOT NULL)""",
+    """CREATE VIRTUAL TABLE cue_words USING fts5(
+        text, content='cues', content_rowid='id', tokenize="porter unicode61 remove_diacritics 2")""",
+    """CREATE TRIGGER cues_in AFTER INSERT ON cues BEGIN
+        INSERT INTO cue_words (rowid, text) VALUES (new.id, new.text); END""",
+    """CREATE TRIGGER cues_out AFTER DELETE ON cues BEGIN
+        INSERT INTO cue_words (cue_words, rowid, text) VALUES ('delete', old.id, old.text); END""",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (Migration(1, FIRST), Migration(2, SECOND), Migration(3, CUES))
 
 
 def version_of(connection: sqlite3.Connection) -> int:

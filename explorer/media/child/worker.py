@@ -19,7 +19,7 @@ import numpy as np
 
 from explorer.config import SamplingConfig
 from explorer.media import gate
-from explorer.media.child import backends, transcode, wire
+from explorer.media.child import backends, cues, transcode, wire
 from explorer.media.gate import shown
 from explorer.records import ExplorerError, Frames, FrameSize
 
@@ -99,7 +99,11 @@ def _convert(request: dict[str, Any]) -> Iterator[Message]:
     yield {"end": True}, []
 
 
-REQUESTS = {"probe": _probe, "sample": _sample, "frames_at": _frames_at, "convert": _convert}
+def _cues(request: dict[str, Any]) -> Iterator[Message]:
+    yield {"cues": list(cues.read_cues(request["path"]))}, []
+
+
+REQUESTS = {"cues": _cues, "probe": _probe, "sample": _sample, "frames_at": _frames_at, "convert": _convert}
 
 
 def answer(request: dict[str, Any]) -> Iterator[Message]:
