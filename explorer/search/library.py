@@ -41,7 +41,12 @@ class StoredLibrary:
     def allowed(self, query: Query) -> np.ndarray | None:
         after, before = day_bounds(query)
         return self.store.allowed_windows(
-            folders=query.folders, after=after, before=before, longer=query.longer, shorter=query.shorter
+            folders=query.folders,
+            files=query.files,
+            after=after,
+            before=before,
+            longer=query.longer,
+            shorter=query.shorter,
         )
 
     def nearest(

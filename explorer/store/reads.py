@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import PurePath
 
 import numpy as np
 
+from explorer.language.spelling import folded
 from explorer.records import ExplorerError
 from explorer.store import features
 from explorer.store.rows import SEARCHABLE, Candidates, StoredWindow
@@ -132,6 +133,7 @@ def allowed_windows(
     connection: sqlite3.Connection,
     *,
     folders: Sequence[str] = (),
+    files: Sequence[str] = (),
     after: float | None = None,
     before: float | None = None,
     longer: float | None = None,
@@ -141,8 +143,9 @@ def allowed_windows(
 
     Args:
         connection: a reader of the database.
-        folders: names or paths of folders; a video in any of them passes.
-        after: seconds since the epoch, the earliest change of the file.
+        folders: parts of names of folders and files, or whole paths; a video whose path holds any of them passes.
+        files: parts of names of files; a video that is called so passes.
+        after: seconds since the epoch, the earliest time of recording.
         before: seconds since the epoch, the first moment no longer wanted.
         longer: seconds the file must last at least.
         shorter: seconds it may last at most.
@@ -151,11 +154,16 @@ def allowed_windows(
         (N,) int64 ascending, or None where every window passes.
     """
     bounds = (after, before, longer, shorter)
-    if not folders and all(bound is None for bound in bounds) and not _any_hidden(connection):
+    if not folders and not files and all(bound is None for bound in bounds) and not _any_hidden(connection):
         return None
     clauses, values = _conditions(*bounds)
-    videos = connection.execute(f"SELECT id, path FROM videos WHERE {' AND '.join(clauses)}", values).fetchall()
-    wanted = [key for key, path in videos if not folders or _inside(os.fsdecode(path), folders)]
+    videos = connection.execute(
+        f"""SELECT v.id, v.path, r.path FROM videos v JOIN roots r ON r.id = v.root_id
+            WHERE {" AND ".join(clauses)}""",
+        values,
+    ).fetchall()
+    passes = _path_filter(folders, files)
+    wanted = [key for key, path, root in videos if passes(os.fsdecode(path), os.fsdecode(root))]
     rows = connection.execute(
         "SELECT id FROM windows WHERE video_id IN (SELECT value FROM json_each(?)) ORDER BY id", (json.dumps(wanted),)
     )
@@ -174,24 +182,31 @@ def _any_hidden(connection: sqlite3.Connection) -> bool:
 def _conditions(
     after: float | None, before: float | None, longer: float | None, shorter: float | None
 ) -> tuple[list[str], list[float]]:
-    clauses, values = [f"state IN {SEARCHABLE}"], []
-    for clause, value, scale in (
-        ("mtime_ns >= ?", after, 1e9),
-        ("mtime_ns < ?", before, 1e9),
-        ("duration >= ?", longer, 1),
-        ("duration <= ?", shorter, 1),
+    clauses, values = [f"v.state IN {SEARCHABLE}"], []
+    for clause, value in (
+        ("coalesce(v.recorded, v.mtime_ns / 1e9) >= ?", after),
+        ("coalesce(v.recorded, v.mtime_ns / 1e9) < ?", before),
+        ("v.duration >= ?", longer),
+        ("v.duration <= ?", shorter),
     ):
         if value is not None:
             clauses.append(clause)
-            values.append(value * scale)
+            values.append(value)
     return clauses, values
 
 
-def _inside(path: str, folders: Sequence[str]) -> bool:
-    """Whether a file lies in a folder, given as its name, a run of names or a whole path; case does not count."""
-    parents = [part.casefold() for part in PurePath(path).parts[:-1]]
-    return any(_contains(parents, [part.casefold() for part in PurePath(folder).parts]) for folder in folders)
+def _path_filter(folders: Sequence[str], files: Sequence[str]) -> Callable[[str, str], bool]:
+    """Whether a file's path holds one of the texts of in:, and its name one of those of file:; neither case nor the way
+    accents are stored counts."""
+    within = [(folded(text).strip("/"), PurePath(text).is_absolute()) for text in folders]
+    named = [folded(text) for text in files]
 
+    def passes(path: str, root: str) -> bool:
+        whole = folded(path)
+        if named and not any(text in (whole if "/" in text else whole.rsplit("/", 1)[-1]) for text in named):
+            return False
+        # what lies above the person's folder is nobody's choice: /home/trips would put every file in trips
+        own = whole[len(folded(os.path.dirname(root.rstrip("/\\")))) :]
+        return not within or any(text in (whole if absolute else own.lstrip("/")) for text, absolute in within)
 
-def _contains(parents: list[str], wanted: list[str]) -> bool:
-    return any(parents[i : i + len(wanted)] == wanted for i in range(len(parents) - len(wanted) + 1))
+    return passes

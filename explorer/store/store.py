@@ -348,6 +348,7 @@ class Store:
         self,
         *,
         folders: Sequence[str] = (),
+        files: Sequence[str] = (),
         after: float | None = None,
         before: float | None = None,
         longer: float | None = None,
@@ -356,7 +357,7 @@ class Store:
         """(N,) window numbers that pass the filters, or None where all do; see reads.allowed_windows."""
         with self.database.read() as connection:
             return reads.allowed_windows(
-                connection, folders=folders, after=after, before=before, longer=longer, shorter=shorter
+                connection, folders=folders, files=files, after=after, before=before, longer=longer, shorter=shorter
             )
 
     def window_counts(self) -> dict[int, int]:

@@ -150,10 +150,34 @@ def test_filters(store: Store) -> None:
         ids = store.allowed_windows(**filters)
         return {window.video_id for window in store.windows(ids.tolist()).values()}
 
-    assert videos(folders=["trips"]) == {old} and videos(folders=["/v/trips/2020"]) == {old}
+    assert videos(folders=["trips/"]) == {old, new} and videos(folders=["/v/trips/2020"]) == {old}
     assert videos(folders=["trips2", "2020"]) == {old, new} and videos(folders=["nowhere"]) == set()
     assert videos(after=2_000) == {new} and videos(before=2_000) == {old}
     assert videos(longer=300) == {new} and videos(shorter=299) == {old} and videos(longer=31, folders=["v"]) == {new}
+
+
+def test_parts_of_names_of_folders_and_files_are_found(store: Store) -> None:
+    root = "/home/trips/media"
+    city = put(store, f"{root}/Spain/caf\u00e9 in Rome.mp4", fingerprint="1", root=root)
+    apart = put(store, f"{root}/japan/cafe\u0301.MOV", fingerprint="2", root=root)
+
+    def videos(**filters: object) -> set[int]:
+        return {w.video_id for w in store.windows(store.allowed_windows(**filters).tolist()).values()}
+
+    assert videos(folders=["rome"]) == {city} and videos(folders=["pai"]) == {city}
+    assert (
+        videos(folders=["caf\u00e9"]) == videos(folders=["cafe\u0301"]) == videos(files=["CAF\u00c9"]) == {city, apart}
+    )
+    assert videos(folders=["trips"]) == set() and videos(folders=["media"]) == {city, apart}
+    assert videos(folders=["/home/trips"]) == {city, apart} and videos(folders=["japan\\caf"]) == {apart}
+    assert videos(files=["japan"]) == set() and videos(files=["cafe\u0301.mov"]) == {apart}
+    assert videos(files=["japan/cafe\u0301"]) == {apart} and videos(files=["caf\u00e9"], folders=["spain"]) == {city}
+
+
+def test_days_are_those_of_recording(store: Store) -> None:
+    copied = put(store, "/v/a.mp4", fingerprint="1", mtime=9_000 * 10**9)
+    store.set_recorded([(copied, Recorded(1_000.0, "container"))])
+    assert len(store.allowed_windows(before=2_000)) and not len(store.allowed_windows(after=2_000))
 
 
 def test_names_that_are_no_text_survive(store: Store) -> None:

@@ -21,8 +21,12 @@ WORDS = (
     ('"red car"', "a phrase of your own"),
     ('"red car"^2', "counts double; ^0 switches it off"),
     ('-"night"', "moments that look like this are left out"),
-    ("in:trips", "only files whose folder holds this word"),
-    ("after:2023  before:2024-06", "by the date of the file"),
+    ("a beach without people", "the same, read from plain English; in quotes it is words"),
+    ("a dog or a cat in snow", "the best of both; dog | cat parts the whole text"),
+    ("in:trips", "only files whose folder or name holds this"),
+    ("file:IMG_2034", "only files whose name holds this; a whole file name alone does the same"),
+    ("after:2023  before:2024-06", "by the day of recording: as the file says, else a date in its name, else its time"),
+    ('on:2023-07-04  after:"last summer"', "days in words, in any language"),
     ("longer:60  shorter:600", "by the length of the file, in seconds"),
 )
 NUMBERS = (
