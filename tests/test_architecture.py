@@ -23,7 +23,7 @@ ALLOWED = {
     "language": BASE,
     "media": BASE,
     "model": BASE | {"language"},
-    "store": BASE,
+    "store": BASE | {"language"},
     "index": BASE | {"media", "store"},
     "search": BASE | {"language", "model", "store"},
     "training": BASE | {"language", "model", "store"},
