@@ -22,7 +22,7 @@ from explorer.training.altered import AlteredPairs
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.binary_selection import KINDS, Choice, Score, WordBank, binary_selection, choices, word_bank
 from explorer.training.dataset import PairData, Picked
-from explorer.training.parsed import kept_graphs, load_graphs, remember, save_graphs
+from explorer.training.parsed import read_graphs, load_graphs, remember, save_graphs
 
 
 def draw(asked: Sequence[Choice], most: int = 0, *, seed: int = 0) -> list[Choice]:
@@ -81,7 +81,7 @@ def graphs_of(captions: Sequence[str], path: Path) -> None:
     if path.exists():
         remember(load_graphs(path))
     else:
-        save_graphs(path, kept_graphs(list(dict.fromkeys(captions))))
+        save_graphs(path, read_graphs(list(dict.fromkeys(captions))))
 
 
 def blind(score: Score, count: int) -> Score:

@@ -29,7 +29,7 @@ from explorer.model.hcmi import HCMI
 from explorer.records import LevelWeights
 from explorer.training.dataset import PairData
 from explorer.training.evaluate import DIRECTIONS, SCORES, as_json, level_scores, measure
-from explorer.training.level_weights import SLIDES, choose_weights, held_sets, shows_of
+from explorer.training.level_weights import SLIDES, choose_weights, make_held_sets, shows_of
 from explorer.training.train import fit
 
 HIDDEN = 256  # width of a level's residual
@@ -117,7 +117,7 @@ def main() -> int:
         split: photo_pairs(encoder, given.flickr8k, split, cache=given.cache, limit=limit)
         for split, limit in (("train", given.train), ("val", 0), ("test", 0))
     }
-    held = held_sets(data["val"])
+    held = make_held_sets(data["val"])
     config = TrainConfig(
         epochs=given.epochs, batch_size=128, lr=given.lr, weight_decay=0.0, denoise=False, objective="total"
     )

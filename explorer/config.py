@@ -170,7 +170,7 @@ def _environment() -> dict[str, Any]:
         raise ExplorerError(f"EXPLORER_PORT must be a whole number: {error}") from error
 
 
-def changed_settings(data_dir: Path) -> str:
+def tell_changed_settings(data_dir: Path) -> str:
     """Say once that settings.json is not what it was at the last start; '' where it is. A person writes it, the app
     never does.
 

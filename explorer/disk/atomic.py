@@ -23,12 +23,12 @@ def write_bytes(path: Path, data: bytes, *, private: bool = False) -> None:
     Raises:
         ExplorerError: the disk refuses; the old file is as it was.
     """
-    with replacing(path, private=private) as file:
+    with open_replacement(path, private=private) as file:
         file.write(data)
 
 
 @contextlib.contextmanager
-def replacing(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
+def open_replacement(path: Path, *, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which takes the place of `path` where the block ends well; errors as in `write_bytes`."""
     with beside(path) as part:
         handle = os.open(

@@ -144,7 +144,7 @@ def _line_up(
     retry: bool,
 ) -> None:
     """Sort every video into: nothing to do, embed anew, decode."""
-    embedded = store.embedded(tower=tower, sampling=sampling)
+    embedded = store.list_embedded(tower=tower, sampling=sampling)
     videos = store.by_ids({*ready, *embedded})
     for video in sorted(videos.values(), key=lambda v: v.path):
         file = ready.get(video.id)

@@ -45,7 +45,7 @@ class Parsed:
 
 def words(text: str) -> tuple[Phrase, ...]:
     """The content-bearing words: "a dog is on the bed" -> dog, bed. At most MAX_WORDS, at least one."""
-    return _parsed(text).words
+    return _parse(text).words
 
 
 def phrases(text: str) -> tuple[Phrase, ...]:
@@ -54,12 +54,12 @@ def phrases(text: str) -> tuple[Phrase, ...]:
 
     At most MAX_PHRASES in the order of the text, none overlapping, at least one; articles in front are dropped.
     """
-    return _parsed(text).phrases
+    return _parse(text).phrases
 
 
 def graph(text: str) -> RoleGraph:
     """The semantic role graph of a text (see explorer.language.role_graph)."""
-    return _parsed(text).graph
+    return _parse(text).graph
 
 
 def parse(texts: Sequence[str]) -> list[Parsed]:
@@ -71,7 +71,7 @@ def parse(texts: Sequence[str]) -> list[Parsed]:
     nlp = _pipeline()
     with _lock:
         docs = nlp.pipe((_readable(text) for text in texts), batch_size=BATCH)
-        return [_read(doc, text) for doc, text in zip(docs, texts)]
+        return [_collect(doc, text) for doc, text in zip(docs, texts)]
 
 
 def graphs(texts: Sequence[str]) -> list[RoleGraph]:
@@ -80,7 +80,7 @@ def graphs(texts: Sequence[str]) -> list[RoleGraph]:
 
 
 @lru_cache(maxsize=4096)
-def _parsed(text: str) -> Parsed:
+def _parse(text: str) -> Parsed:
     return parse([text])[0]
 
 
@@ -99,17 +99,17 @@ def _pipeline() -> Language:
 
 def _readable(text: str) -> str:
     """The part of a text that is parsed, every character in its place; capitals alone would all read as names."""
-    cut = _cut(text[:MAX_PARSED_CHARACTERS].encode("utf-8", "replace").decode("utf-8"))
+    cut = _cut_sentences(text[:MAX_PARSED_CHARACTERS].encode("utf-8", "replace").decode("utf-8"))
     lowered = cut.lower()
     return lowered if cut.isupper() and len(lowered) == len(cut) else cut
 
 
-def _cut(text: str) -> str:
+def _cut_sentences(text: str) -> str:
     parts = text.split(None, MAX_PARSED_WORDS)
     return text[: len(text) - len(parts[-1])] if len(parts) > MAX_PARSED_WORDS else text
 
 
-def _read(doc: Doc, text: str) -> Parsed:
+def _collect(doc: Doc, text: str) -> Parsed:
     if not text.strip():
         return Parsed(text, (), (), event_only(text))
     found = _words(doc, text)

@@ -87,7 +87,7 @@ def build(doc: Doc, text: str) -> RoleGraph:
     _add_loose_nouns(found, spans, limit)
     kept = sorted((key for key in found if found[key].head.i < limit and found[key].root.i < limit), key=_order)
     kept = kept[:MAX_ENTITIES]
-    return _assembled(text, verbs, [(found[key], key[2], found[key].verbs) for key in kept])
+    return _assemble(text, verbs, [(found[key], key[2], found[key].verbs) for key in kept])
 
 
 @dataclass(frozen=True)
@@ -141,12 +141,12 @@ def _add_loose_nouns(found: dict[_Key, _Found], spans: list[NounSpan], limit: in
         inside = any(start < span.end and span.start < end for start, end in covered)
         visible = any(map(str.isalnum, span.root.text))
         if index < limit and visible and not inside and not span.is_pronoun:
-            verbs = owners.get(_described(span.root, owners), [])
+            verbs = owners.get(_find_head_noun(span.root, owners), [])
             owners[index] = list(verbs)
             found[span.start, span.end, "NOUN"] = _Found(span, sorted(set(verbs)))
 
 
-def _described(noun: Token, owners: dict[int, list[int]]) -> int:
+def _find_head_noun(noun: Token, owners: dict[int, list[int]]) -> int:
     """Index of the nearest noun above that is in the graph: hat -> in -> man. -1 where there is none."""
     for above in noun.ancestors:
         if above.i in owners:
@@ -156,7 +156,7 @@ def _described(noun: Token, owners: dict[int, list[int]]) -> int:
     return -1
 
 
-def _assembled(text: str, verbs: list[Token], entities: list[tuple[_Found, str, list[int]]]) -> RoleGraph:
+def _assemble(text: str, verbs: list[Token], entities: list[tuple[_Found, str, list[int]]]) -> RoleGraph:
     nodes = list(event_only(text).nodes)
     nodes += [_action(text, verb) for verb in verbs]
     edges = [Edge(0, 1 + number, "V") for number in range(len(verbs))]

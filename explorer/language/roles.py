@@ -73,7 +73,7 @@ def base(token: Token) -> str:
     for ending in ("ing", "es", "ed", "s"):
         stem = word[: -len(ending)]
         if word.endswith(ending) and len(stem) > 2:
-            return _restored(stem)
+            return _restore_stem(stem)
     return word
 
 
@@ -98,7 +98,7 @@ IRREGULAR = {
 }
 
 
-def _restored(stem: str) -> str:
+def _restore_stem(stem: str) -> str:
     known = GIVE | AIM_AT | AIM_FOR | MOTION | {"use", "listen"}
     return next((form for form in (stem, stem + "e", stem[:-1]) if form in known), stem)
 
@@ -152,24 +152,24 @@ def arguments(verb: Token) -> Iterator[tuple[Token, str]]:
         for token, child_role in _from_child(verb, child):
             target = antecedent(token)
             if target is not None and any(map(str.isalnum, target.text)):  # an emoji is no argument
-                yield from ((each, child_role) for each in conjoined(target))
+                yield from ((each, child_role) for each in list_conjuncts(target))
 
 
 def subjects(verb: Token) -> list[Token]:
     """The nouns that a verb is said of, its own or those it shares with the verb or noun above it."""
     own = [antecedent(child) for child in verb.children if child.dep_ in SUBJECTS]
     if own:
-        return [each for token in own if token is not None for each in conjoined(token)]
+        return [each for token in own if token is not None for each in list_conjuncts(token)]
     if verb.dep_ in ("acl", "relcl", "amod"):
-        return conjoined(verb.head) if verb.head.pos_ in ("NOUN", "PROPN", "PRON") else []
+        return list_conjuncts(verb.head) if verb.head.pos_ in ("NOUN", "PROPN", "PRON") else []
     if verb.dep_ == "xcomp" and base(verb.head) != "use":
         owned = [child for child in verb.head.children if child.dep_ in ("dobj", "dative") and child.pos_ != "ADP"]
         if owned:
-            return conjoined(owned[0])
-    return _inherited(verb)
+            return list_conjuncts(owned[0])
+    return _inherit_subject(verb)
 
 
-def _inherited(verb: Token) -> list[Token]:
+def _inherit_subject(verb: Token) -> list[Token]:
     above = verb.head
     if above == verb or verb.dep_ not in ("conj", "xcomp", "advcl", "pcomp", "dep", "ccomp"):
         return []
@@ -177,16 +177,16 @@ def _inherited(verb: Token) -> list[Token]:
         above = above.head
     if above.pos_ in ("VERB", "AUX"):
         return subjects(above)
-    return conjoined(above) if above.pos_ in ("NOUN", "PROPN", "PRON") else []
+    return list_conjuncts(above) if above.pos_ in ("NOUN", "PROPN", "PRON") else []
 
 
-def conjoined(token: Token) -> list[Token]:
+def list_conjuncts(token: Token) -> list[Token]:
     """A noun and the nouns joined to it: "a man and a woman" -> man, woman."""
     found = [token]
     for child in token.children:
         listed = child.dep_ == "conj" or (child.dep_ == "appos" and any(c.dep_ == "conj" for c in child.children))
         if listed and child.pos_ in ("NOUN", "PROPN", "PRON") and child.i > token.i:
-            found += conjoined(child)
+            found += list_conjuncts(child)
     return found
 
 

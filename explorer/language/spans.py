@@ -36,7 +36,7 @@ def end_of(token: Token) -> int:
     return token.idx + len(token)
 
 
-def trimmed(tokens: list[Token]) -> list[Token]:
+def trim_chunk(tokens: list[Token]) -> list[Token]:
     """A chunk's tokens without leading articles, possessive pronouns and punctuation; never empty."""
     start = 0
     while start < len(tokens) - 1 and _is_leading(tokens[start]):
@@ -55,10 +55,10 @@ def noun_spans(doc: Doc) -> list[NounSpan]:
     """
     found: list[NounSpan] = []
     for chunk in doc.noun_chunks:
-        tokens = trimmed(list(chunk))
+        tokens = trim_chunk(list(chunk))
         span = NounSpan(tokens[0].idx, end_of(tokens[-1]), chunk.root, chunk.root)
         if found and _joins_of(found[-1], span):
-            span = _joined(found.pop(), span)
+            span = _join_chunks(found.pop(), span)
         found.append(span)
     return found
 
@@ -68,7 +68,7 @@ def _joins_of(left: NounSpan, right: NounSpan) -> bool:
     return of.lower_ == "of" and of.head == left.head and of.idx - left.end <= 1 and not left.is_pronoun
 
 
-def _joined(left: NounSpan, right: NounSpan) -> NounSpan:
+def _join_chunks(left: NounSpan, right: NounSpan) -> NounSpan:
     head = right.head if left.head.lower_.rstrip("s") in MEASURES else left.head
     return NounSpan(left.start, right.end, left.root, head)
 
@@ -81,5 +81,5 @@ def span_of(token: Token, spans: dict[int, NounSpan]) -> NounSpan:
     while first.i > 0 and first.nbor(-1).head == token and first.nbor(-1).dep_ in ("amod", "compound", "nummod", "det"):
         first = first.nbor(-1)
     tokens = list(token.doc[first.i : token.i + 1])
-    start = tokens[0] if token.tag_ == "JJ" else trimmed(tokens)[0]  # "each other" keeps its "each"
+    start = tokens[0] if token.tag_ == "JJ" else trim_chunk(tokens)[0]  # "each other" keeps its "each"
     return NounSpan(start.idx, end_of(token), token, token)

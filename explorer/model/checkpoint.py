@@ -171,10 +171,10 @@ def _check_fit(name: str, found: Mapping[str, Tensor], wanted: Mapping[str, Tens
 def list_checkpoints(*parents: Path) -> list[dict[str, Any]]:
     """describe() of every checkpoint folder inside the given ones, by name; a broken one has "error" in its place."""
     folders = [path.parent for parent in parents for path in sorted(parent.glob(f"*/{MANIFEST}"))]
-    return [_described(folder) for folder in folders if not folder.name.startswith(".")]
+    return [_describe_folder(folder) for folder in folders if not folder.name.startswith(".")]
 
 
-def _described(folder: Path) -> dict[str, Any]:
+def _describe_folder(folder: Path) -> dict[str, Any]:
     try:
         return describe(folder)
     except ExplorerError as error:

@@ -39,7 +39,7 @@ def span_vectors(tokens: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return means / np.maximum(np.linalg.norm(means, axis=1, keepdims=True), 1e-12)
 
 
-def joined(whole: TowerOutput, sentences: Sequence[TowerOutput], starts: Sequence[int]) -> TowerOutput:
+def join_sentences(whole: TowerOutput, sentences: Sequence[TowerOutput], starts: Sequence[int]) -> TowerOutput:
     """A text as a whole with the tokens of its sentences, each read by itself; starts: their first characters in the
     text."""
     spans = [(a + start, b + start) for output, start in zip(sentences, starts, strict=True) for a, b in output.spans]

@@ -13,7 +13,7 @@ from explorer.config import ModelConfig
 from explorer.language import phrases as parser
 from explorer.language.role_graph import RoleGraph
 from explorer.model.batch import collate_text
-from explorer.model.contextual import Spans, joined, span_vectors, token_shares
+from explorer.model.contextual import Spans, join_sentences, span_vectors, token_shares
 from explorer.model.hcmi import TextLevels, VideoLevels
 from explorer.model.towers.tower import Tower, TowerOutput
 from explorer.records import FrameSize, LevelWeights, Phrase, TextFeatures
@@ -66,11 +66,13 @@ class Encoder:
         spans = [tuple(chosen) or found.phrases for chosen, found in zip(phrases or [()] * len(texts), parsed)]
         words = [found.words[: self.config.words] for found in parsed]
         if self.config.text_levels == "prompted":
-            return self._prompted(texts, words, spans)
+            return self._encode_prompts(texts, words, spans)
         outputs = self._by_sentence(texts, [found.sentences for found in parsed])
         return [self._in_context(*row) for row in zip(texts, outputs, words, spans)]
 
-    def _prompted(self, texts: Sequence[str], words: Sequence[Phrases], spans: Sequence[Phrases]) -> list[TextFeatures]:
+    def _encode_prompts(
+        self, texts: Sequence[str], words: Sequence[Phrases], spans: Sequence[Phrases]
+    ) -> list[TextFeatures]:
         """Words and phrases as texts of their own."""
         prompts = [self._prompt(span.text) for row in (*words, *spans) for span in row]
         vectors = self._vectors([*texts, *prompts])
@@ -92,23 +94,30 @@ class Encoder:
         distinct = list(dict.fromkeys(chain(texts, *pieces)))  # equal sentences are read once
         read = dict(zip(distinct, self.tower.encode_tokens(distinct)))
         return [
-            joined(read[text], [read[piece] for piece in own], [start for start, _ in spans]) if spans else read[text]
+            join_sentences(read[text], [read[piece] for piece in own], [start for start, _ in spans])
+            if spans
+            else read[text]
             for text, own, spans in zip(texts, pieces, sentences)
         ]
 
     def _in_context(self, text: str, output: TowerOutput, words: Phrases, spans: Phrases) -> TextFeatures:
         """Words and phrases as means of the text's token outputs; where text is learned, words are the tokens
         themselves."""
-        phrases = self._spanned(output, spans)
+        phrases = self._average_spans(output, spans)
         if self.config.text_levels == "learned":
             return TextFeatures(
                 text, output.sentence, output.vectors, tuple(text[a:b] for a, b in output.spans), phrases, spans
             )
         return TextFeatures(
-            text, output.sentence, self._spanned(output, words), tuple(word.text for word in words), phrases, spans
+            text,
+            output.sentence,
+            self._average_spans(output, words),
+            tuple(word.text for word in words),
+            phrases,
+            spans,
         )
 
-    def _spanned(self, output: TowerOutput, spans: Phrases) -> np.ndarray:
+    def _average_spans(self, output: TowerOutput, spans: Phrases) -> np.ndarray:
         """(n, D) means of token outputs; what lies past the tower's length is a text of its own."""
         rows = span_vectors(output.vectors, token_shares(output.spans, spans))
         cut = [i for i, row in enumerate(rows) if not row.any()]

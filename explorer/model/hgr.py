@@ -134,11 +134,11 @@ def attended_similarity(nodes: Tensor, frames: Tensor, frame_mask: Tensor, *, bu
     """
     gram = frames @ frames.transpose(1, 2)  # (V, F, F)
     step = max(1, budget // max(1, nodes.shape[1] * frame_mask.numel()))
-    pieces = [_attended(part, frames, frame_mask, gram) for part in nodes.split(step)]
+    pieces = [_attend(part, frames, frame_mask, gram) for part in nodes.split(step)]
     return torch.cat(pieces)
 
 
-def _attended(nodes: Tensor, frames: Tensor, mask: Tensor, gram: Tensor) -> Tensor:
+def _attend(nodes: Tensor, frames: Tensor, mask: Tensor, gram: Tensor) -> Tensor:
     cosines = torch.einsum("qnd,vfd->qnvf", nodes, frames)
     positive = cosines.clamp(min=0) * mask
     length = positive.square().sum(-1, keepdim=True).clamp(min=TINY).sqrt()

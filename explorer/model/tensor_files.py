@@ -117,7 +117,7 @@ def read_tensors(folder: Path, name: str = WEIGHTS, *, manifest: Mapping[str, An
     from safetensors import SafetensorError
     from safetensors.torch import load
 
-    data = _verified(folder, name, manifest or read_manifest(folder))
+    data = _verify_file(folder, name, manifest or read_manifest(folder))
     try:
         tensors = load(data)
     except (SafetensorError, ValueError, KeyError) as error:  # a manifest may vouch for bytes that never were tensors
@@ -136,11 +136,11 @@ def verify(folder: Path) -> dict[str, Any]:
     """
     manifest = read_manifest(folder)
     for name in manifest["files"]:
-        _verified(folder, name, manifest)
+        _verify_file(folder, name, manifest)
     return manifest
 
 
-def _verified(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
+def _verify_file(folder: Path, name: str, manifest: Mapping[str, Any]) -> bytes:
     entry = manifest["files"].get(name)
     if entry is None:
         raise ExplorerError(f"{folder.name} holds no {name}; restore it from a copy or train it again")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.config import Settings, changed_settings
+from explorer.config import Settings, tell_changed_settings
 from explorer.disk.lock import DataLock
 from explorer.index.indexer import index
 from explorer.media.decode import DecodeWorker
@@ -58,7 +58,7 @@ class Explorer:
             self.stills = Stills(settings.data_dir / "stills.db")
             self.shelf = Shelf(settings)
             self.desk = desk.Desk(settings.data_dir)
-            self._notice = changed_settings(settings.data_dir) if writer else ""
+            self._notice = tell_changed_settings(settings.data_dir) if writer else ""
             self.teaching = Teaching(settings.data_dir)
             self.jobs_table = Jobs(self.store) if writer else None
             self.playback = Playback(self.store, settings.data_dir / "playable")

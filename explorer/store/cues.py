@@ -76,7 +76,7 @@ class Cues:
             return ()
         with self.database.read() as connection:
             rows = connection.execute(FIND, (" ".join(words), limit)).fetchall()
-        return tuple(_found(row) for row in rows)
+        return tuple(_to_found_cue(row) for row in rows)
 
 
 FIND = """SELECT v.id, v.public_id, v.path, c.start, c.end, c.text, c.source, bm25(cue_words)
@@ -94,7 +94,7 @@ def match_words(text: str) -> tuple[str, ...]:
     return tuple(f'"{word}"' for word in dict.fromkeys(words))
 
 
-def _found(row: sqlite3.Row | tuple) -> FoundCue:
+def _to_found_cue(row: sqlite3.Row | tuple) -> FoundCue:
     video_id, public_id, path, start, end, text, source, rank = row
     return FoundCue(video_id, public_id, os.fsdecode(path), Cue(start, end, text, source), rank)
 

@@ -89,7 +89,7 @@ def read_runs(
     Returns:
         (V, F, D) float16 with zeros where padded, and (V, F) bool mask, F the longest count.
     """
-    blocks = _fetch(connection, _needed(runs), dim=dim)
+    blocks = _fetch(connection, _needed_blocks(runs), dim=dim)
     longest = max((count for _, _, count in runs), default=0)
     features = np.zeros((len(runs), longest, dim), np.float16)
     mask = np.zeros((len(runs), longest), bool)
@@ -98,7 +98,7 @@ def read_runs(
     return features, mask
 
 
-def _needed(runs: Sequence[tuple[int, int, int]]) -> set[int]:
+def _needed_blocks(runs: Sequence[tuple[int, int, int]]) -> set[int]:
     return {
         block_id(set_id, block)
         for set_id, first, count in runs

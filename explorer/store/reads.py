@@ -88,7 +88,9 @@ def any_other_encoder(connection: sqlite3.Connection, encoder: str) -> bool:
     )
 
 
-def embedded(connection: sqlite3.Connection, *, tower: str, sampling: str) -> dict[int, tuple[int | None, str | None]]:
+def list_embedded(
+    connection: sqlite3.Connection, *, tower: str, sampling: str
+) -> dict[int, tuple[int | None, str | None]]:
     """video -> (feature set of this tower and sampling, encoder of its windows) of every video that was indexed."""
     rows = connection.execute(
         """SELECT v.id, s.id, e.name FROM videos v

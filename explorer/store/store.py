@@ -377,10 +377,10 @@ class Store:
             found = {} if alone else reads.encoder_counts(connection)
         return {name: count for name, count in found.items() if name != encoder}
 
-    def embedded(self, *, tower: str, sampling: str) -> dict[int, tuple[int | None, str | None]]:
+    def list_embedded(self, *, tower: str, sampling: str) -> dict[int, tuple[int | None, str | None]]:
         """video -> (feature set of this tower and sampling, encoder of its windows), None where there is none."""
         with self.database.read() as connection:
-            return reads.embedded(connection, tower=tower, sampling=sampling)
+            return reads.list_embedded(connection, tower=tower, sampling=sampling)
 
     def marks(self) -> tuple[str, int, int]:
         """(identity of this database, generation, removals): the counters rise with each change of windows."""

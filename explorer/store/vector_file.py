@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from explorer.disk.atomic import replacing, write_bytes
+from explorer.disk.atomic import open_replacement, write_bytes
 
 BLOCK = 16 << 20  # bytes of a checksum
 READERS = 4  # threads at most: checksums of two keep up with a disk of 4 GB/s
@@ -34,7 +34,7 @@ def write(path: Path, rows: np.ndarray, ids: np.ndarray, *, encoder: str, marks:
         ExplorerError: the disk refuses; a manifest that fits what is there, or none, is what the next start finds.
     """
     numbers, checksums = np.ascontiguousarray(ids, "<i8").tobytes(), []
-    with replacing(path) as file:
+    with open_replacement(path) as file:
         for block in _blocks(rows.reshape(-1).view(np.uint8)):
             checksums.append(zlib.crc32(block))
             file.write(block)

@@ -12,7 +12,7 @@ import numpy as np
 from explorer.language.phrases import graph
 from explorer.language.role_graph import Node, RoleGraph
 from explorer.language.roles import COMPANIONS
-from explorer.training.parsed import kept_graphs
+from explorer.training.parsed import read_graphs
 
 KINDS = ("roles", "action", "person", "scene", "cut")
 PLACES = ("ARGM-LOC", "ARGM-DIR")
@@ -59,7 +59,7 @@ def word_bank(captions: Sequence[str]) -> WordBank:
     """The verbs and scenes of a data set's own captions, most frequent first; SMALL_BANK's where it has none."""
     actions: dict[str, Counter[str]] = defaultdict(Counter)
     scenes: dict[str, Counter[str]] = defaultdict(Counter)
-    for one in kept_graphs(captions):
+    for one in read_graphs(captions):
         for node in one.nodes:
             if node.kind == "action" and node.text.isalpha():
                 actions[_form(node.text)][node.text.lower()] += 1
@@ -106,7 +106,7 @@ def alter_graph(found: RoleGraph, kind: str, rng: np.random.Generator, *, bank: 
         "action": lambda: _replace_action(found, rng, bank),
         "person": lambda: _replace_person(found, rng),
         "scene": lambda: _replace_scene(found, rng, bank),
-        "cut": lambda: _cut_short(found),
+        "cut": lambda: _shorten_event(found),
     }
     if kind not in changes:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}")
@@ -128,7 +128,7 @@ def _swap_roles(found: RoleGraph, rng: np.random.Generator) -> str | None:
         ]
         if pairs:
             doer, other = pairs[int(rng.integers(len(pairs)))]
-            return _swapped(found.text, found.nodes[doer], found.nodes[other])
+            return _swap_spans(found.text, found.nodes[doer], found.nodes[other])
     return None
 
 
@@ -137,7 +137,7 @@ def _is_noun(node: Node) -> bool:
     return node.text.lower() not in PRONOUNS
 
 
-def _swapped(text: str, one: Node, other: Node) -> str | None:
+def _swap_spans(text: str, one: Node, other: Node) -> str | None:
     first, second = sorted((_before(text, node)[1], node.end) for node in (one, other))
     if first[1] > second[0]:
         return None
@@ -162,7 +162,7 @@ def _replace_action(found: RoleGraph, rng: np.random.Generator, bank: WordBank) 
     node = nodes[int(rng.integers(len(nodes)))]
     stems = {other.text.lower()[:4] for other in nodes}
     choices = [word for word in bank.actions.get(_form(node.text), ()) if word[:4] not in stems]
-    return _replaced(found.text, node.start, node.end, choices, rng)
+    return _put_in_place(found.text, node.start, node.end, choices, rng)
 
 
 def _form(verb: str) -> str:
@@ -179,7 +179,7 @@ def _replace_person(found: RoleGraph, rng: np.random.Generator) -> str | None:
             known = [person[number] for person in PERSONS]
             if node.kind == "entity" and word in known:
                 others = [other for other in known if other != word]
-                return _replaced(found.text, node.head_start, node.head_end, others, rng)
+                return _put_in_place(found.text, node.head_start, node.head_end, others, rng)
     return None
 
 
@@ -188,11 +188,11 @@ def _replace_scene(found: RoleGraph, rng: np.random.Generator, bank: WordBank) -
         preposition, start = _before(found.text, node)
         choices = [scene for scene in bank.scenes.get(preposition, ()) if scene.split()[-1] not in found.text.lower()]
         if node.role in PLACES and choices:
-            return _replaced(found.text, start, node.end, choices, rng)
+            return _put_in_place(found.text, start, node.end, choices, rng)
     return None
 
 
-def _replaced(text: str, start: int, end: int, choices: Sequence[str], rng: np.random.Generator) -> str | None:
+def _put_in_place(text: str, start: int, end: int, choices: Sequence[str], rng: np.random.Generator) -> str | None:
     if not choices:
         return None
     word = choices[int(rng.integers(len(choices)))]
@@ -200,7 +200,7 @@ def _replaced(text: str, start: int, end: int, choices: Sequence[str], rng: np.r
     return text[:start] + word + text[end:]
 
 
-def _cut_short(found: RoleGraph) -> str | None:
+def _shorten_event(found: RoleGraph) -> str | None:
     """The text up to its first verb that has something said before it and after it."""
     entities = [found.nodes[i] for i in found.of_kind("entity")]
     for index in found.of_kind("action"):

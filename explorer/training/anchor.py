@@ -41,7 +41,7 @@ def anchor(base: nn.Module, gallery: PairData, bank: Sequence[TextFeatures], *, 
         vectors, mask = pad([views[v] for v in chosen])
         videos = model.encode_video(torch.from_numpy(vectors).to(device), torch.from_numpy(mask).to(device))
         right = torch.from_numpy(correct[taught][:, chosen]).to(device)
-        total = _found(model, gallery.texts, taught, videos, right)
+        total = _count_finds(model, gallery.texts, taught, videos, right)
         if not len(bank):
             return total
         asked = _some(rng, len(bank), TEXTS)
@@ -55,7 +55,9 @@ def _some(rng: np.random.Generator, count: int, most: int) -> np.ndarray:
     return np.sort(rng.choice(count, min(count, most), replace=False))
 
 
-def _found(model: nn.Module, texts: Sequence[TextFeatures], numbers: np.ndarray, videos: Any, right: Tensor) -> Tensor:
+def _count_finds(
+    model: nn.Module, texts: Sequence[TextFeatures], numbers: np.ndarray, videos: Any, right: Tensor
+) -> Tensor:
     scores = model.similarity(model.encode_text(collate_text([texts[int(i)] for i in numbers], model)), videos)
     terms = []
     for name in LEVELS:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from explorer.training.alterations import KINDS, SMALL_BANK, WordBank, alter, alter_graph, word_bank
-from explorer.training.parsed import kept_graphs
+from explorer.training.parsed import read_graphs
 
 __all__ = ["KINDS", "SMALL_BANK", "Choice", "WordBank", "alter", "binary_selection", "choices", "word_bank"]
 
@@ -38,7 +38,7 @@ def choices(
         bank: words to replace with; `word_bank(train captions)` takes them from the data set.
     """
     made = []
-    found = kept_graphs([text for _, text in captions])
+    found = read_graphs([text for _, text in captions])
     for number, ((video, text), one) in enumerate(zip(captions, found)):
         for kind in kinds:
             altered = alter_graph(one, kind, np.random.default_rng([seed, number, KINDS.index(kind)]), bank=bank)

@@ -119,13 +119,13 @@ def pair_data(
     entries = list(dict.fromkeys((pair.file, pair.start, pair.end) for pair in kept))
     number = {entry: index for index, entry in enumerate(entries)}
     spans = np.array([WHOLE if start is None else (start, end) for _, start, end in entries], dtype=np.float64)
-    frames = tuple(_cut(features[file], span) for (file, _, _), span in zip(entries, spans, strict=True))
+    frames = tuple(_cut_segments(features[file], span) for (file, _, _), span in zip(entries, spans, strict=True))
     owners = np.array([number[pair.file, pair.start, pair.end] for pair in kept], dtype=np.int64)
     texts = encode([pair.caption for pair in kept])
     return PairData(tuple(file for file, _, _ in entries), spans, frames, texts, owners)
 
 
-def _cut(features: FrameFeatures, span: np.ndarray) -> np.ndarray:
+def _cut_segments(features: FrameFeatures, span: np.ndarray) -> np.ndarray:
     inside = (features.times >= span[0]) & (features.times <= span[1])
     if not inside.any():  # a span between two kept frames: the nearest one stands for it
         inside[np.abs(features.times - span.mean()).argmin()] = True

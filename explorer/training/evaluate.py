@@ -198,7 +198,7 @@ def table(result: dict[str, Any]) -> str:
         for name, ways in result.get("after_scoring", {}).items():
             if direction in ways:
                 lines.append(_row(f"total, {name.upper().replace('_', '-')}", ways[direction]))
-        lines += [*_published_lines(result.get("published", []), direction), ""]
+        lines += [*_list_published(result.get("published", []), direction), ""]
     if result.get("missing_videos"):
         lines.append(f"{result['missing_videos']} videos of the split are missing: not comparable with the published.")
     return "\n".join(lines).rstrip() + "\n"
@@ -208,7 +208,7 @@ def _row(name: str, found: dict[str, float]) -> str:
     return f"| {name} | " + " | ".join(f"{value:.1f}" for value in found.values()) + " |"
 
 
-def _published_lines(rows: list[dict[str, Any]], direction: str) -> list[str]:
+def _list_published(rows: list[dict[str, Any]], direction: str) -> list[str]:
     columns = ("R@1", "R@5", "R@10", "Median Rank", "Mean Rank")
     wanted = [row for row in rows if row["direction"] == direction.replace("_", "-")]
     lines = []

@@ -32,7 +32,7 @@ def shows_of(data: PairData, *, slides: int, count: int, seed: int) -> PairData:
     )
 
 
-def held_sets(val: PairData, *, seed: int = 100) -> list[PairData]:
+def make_held_sets(val: PairData, *, seed: int = 100) -> list[PairData]:
     """Held-out photos as stills and as slide-shows of two and of four."""
     return [val, *(shows_of(val, slides=slides, count=len(val.files) // 2, seed=seed) for slides in SLIDES)]
 

@@ -27,9 +27,9 @@ def collate_text(texts: list[TextFeatures], model: nn.Module) -> Any:
     """Texts as the padded tensors that this model takes, on its device."""
     if model.config.model == "hgr":
         from explorer.model.hgr_text import collate_graphs  # only HGR needs a parser
-        from explorer.training.parsed import kept_graphs
+        from explorer.training.parsed import read_graphs
 
-        return collate_graphs(texts, model.config, graphs=kept_graphs([text.text for text in texts])).to(
+        return collate_graphs(texts, model.config, graphs=read_graphs([text.text for text in texts])).to(
             device_of(model)
         )
     return batching.collate_text(texts, model.config).to(device_of(model))

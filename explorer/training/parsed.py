@@ -17,7 +17,7 @@ MOST = 200_000  # graphs in memory, a few kilobytes each: four data sets like MS
 _known: dict[str, RoleGraph] = {}
 
 
-def kept_graphs(texts: Sequence[str]) -> list[RoleGraph]:
+def read_graphs(texts: Sequence[str]) -> list[RoleGraph]:
     """The role graph of each text, in order; only those not met before are parsed, in one batch."""
     new = [text for text in dict.fromkeys(texts) if text not in _known]
     fresh = dict(zip(new, graphs(new))) if new else {}

@@ -92,10 +92,10 @@ def frame_pixels(show: Slideshow, pictures: Sequence[np.ndarray]) -> Iterator[np
     for place, photo in enumerate(show.photos):
         length = int(show.borders[place + 1] - show.borders[place])
         for step in range(length):
-            yield _zoomed(pictures[photo], step / max(1, length - 1), into=place % 2 == 0)
+            yield _zoom(pictures[photo], step / max(1, length - 1), into=place % 2 == 0)
 
 
-def _zoomed(picture: np.ndarray, progress: float, *, into: bool) -> np.ndarray:
+def _zoom(picture: np.ndarray, progress: float, *, into: bool) -> np.ndarray:
     """Crop towards the centre and scale back to the same size by nearest pixels."""
     margin = ZOOM / 2 * (progress if into else 1 - progress)
     height, width = picture.shape[:2]

@@ -102,7 +102,7 @@ def load_state(folder: Path, *, run: dict[str, Any]) -> tuple[dict[str, Tensor],
     """
     manifests = sorted(folder.glob("state-*.json"), reverse=True)
     for manifest in manifests:
-        body = _verified(manifest)
+        body = _verify_state(manifest)
         if body is None:
             continue
         if body["run"] != json.loads(json.dumps(run)):
@@ -116,7 +116,7 @@ def load_state(folder: Path, *, run: dict[str, Any]) -> tuple[dict[str, Tensor],
     return None
 
 
-def _verified(manifest: Path) -> dict[str, Any] | None:
+def _verify_state(manifest: Path) -> dict[str, Any] | None:
     try:
         body = json.loads(manifest.read_bytes())
         claimed = body.pop("body")

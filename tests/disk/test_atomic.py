@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.config import SEEN, SETTINGS, changed_settings
+from explorer.config import SEEN, SETTINGS, tell_changed_settings
 from explorer.disk import atomic
 from explorer.records import ExplorerError
 
@@ -50,20 +50,22 @@ def test_what_a_kill_left_is_taken_away_when_it_is_old(tmp_path: Path) -> None:
 
 
 def test_changed_settings_are_told_once(tmp_path: Path) -> None:
-    assert changed_settings(tmp_path) == "" and names(tmp_path) == []  # no settings, nothing to remember
+    assert tell_changed_settings(tmp_path) == "" and names(tmp_path) == []  # no settings, nothing to remember
     (tmp_path / SETTINGS).write_text('{"port": 7860}')
-    assert changed_settings(tmp_path) == "" == changed_settings(tmp_path)  # seen for the first time
+    assert tell_changed_settings(tmp_path) == "" == tell_changed_settings(tmp_path)  # seen for the first time
     (tmp_path / SETTINGS).write_text('{"port": 7868}')
     assert (
-        "settings.json was changed since the last start" in changed_settings(tmp_path)
-        and changed_settings(tmp_path) == ""
+        "settings.json was changed since the last start" in tell_changed_settings(tmp_path)
+        and tell_changed_settings(tmp_path) == ""
     )
     (tmp_path / SETTINGS).unlink()
-    assert "was removed since the last start" in changed_settings(tmp_path) and changed_settings(tmp_path) == ""
+    assert (
+        "was removed since the last start" in tell_changed_settings(tmp_path) and tell_changed_settings(tmp_path) == ""
+    )
     assert names(tmp_path) == [SEEN]
 
 
 def test_a_record_of_the_settings_that_cannot_be_read_is_told_and_stops_nothing(tmp_path: Path) -> None:
     (tmp_path / SEEN).mkdir()
-    told = changed_settings(tmp_path)
+    told = tell_changed_settings(tmp_path)
     assert f"{tmp_path / SEEN} cannot be read" in told and "make it readable" in told

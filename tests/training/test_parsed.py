@@ -25,8 +25,8 @@ def empty(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_each_sentence_is_parsed_once(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[str] = []
     monkeypatch.setattr(parsed, "graphs", lambda texts: asked.extend(texts) or phrases.graphs(texts))
-    assert parsed.kept_graphs(TEXTS) == phrases.graphs(TEXTS)
-    assert parsed.kept_graphs(TEXTS[::-1]) == phrases.graphs(TEXTS[::-1])
+    assert parsed.read_graphs(TEXTS) == phrases.graphs(TEXTS)
+    assert parsed.read_graphs(TEXTS[::-1]) == phrases.graphs(TEXTS[::-1])
     assert asked == TEXTS[:4]
 
 
@@ -51,7 +51,7 @@ def test_a_batch_takes_kept_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_the_oldest_go_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parsed, "MOST", 2)
-    assert parsed.kept_graphs(TEXTS[:3]) == phrases.graphs(TEXTS[:3])
+    assert parsed.read_graphs(TEXTS[:3]) == phrases.graphs(TEXTS[:3])
     assert list(parsed._known) == TEXTS[1:3]
 
 

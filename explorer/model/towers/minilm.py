@@ -70,10 +70,10 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, L, 384) and (B, L) bool -> (B, L, 384)."""
-        x = self._add(self.attention["output"], self._attended(x, mask), x)
+        x = self._add(self.attention["output"], self._attend(x, mask), x)
         return self._add(self.output, F.gelu(self.intermediate["dense"](x)), x)
 
-    def _attended(self, x: Tensor, mask: Tensor) -> Tensor:
+    def _attend(self, x: Tensor, mask: Tensor) -> Tensor:
         maps = self.attention["self"]
         query, key, value = (
             maps[name](x).unflatten(-1, (HEADS, -1)).transpose(1, 2) for name in ("query", "key", "value")

@@ -57,7 +57,7 @@ def word_outputs(
         (Q, W, D), padded with 0; (Q, W) bool, True where there is a word; their characters [start, end).
     """
     tokens = tokenizer([text or " " for text in texts])  # (Q, L)
-    places = [list(_placed(tokenizer, text, row)) for text, row in zip(texts, tokens.tolist())]
+    places = [list(_place_words(tokenizer, text, row)) for text, row in zip(texts, tokens.tolist())]
     shares = torch.zeros(len(texts), max(1, *map(len, places)), tokens.shape[1])  # (Q, W, L)
     for text, words in enumerate(places):
         for word, (_, first, count) in enumerate(words):
@@ -85,7 +85,7 @@ def _project(projection: Any, hidden: Tensor) -> Tensor:
     return projection(hidden) if isinstance(projection, nn.Module) else hidden @ projection
 
 
-def _placed(tokenizer: Any, text: str, row: list[int]) -> Iterator[tuple[tuple[int, int], int, int]]:
+def _place_words(tokenizer: Any, text: str, row: list[int]) -> Iterator[tuple[tuple[int, int], int, int]]:
     """(span, first token, count) of each word of a text that stands in its `row` of tokens; a cut row ends them."""
     at = int(row[0] == getattr(tokenizer, "sot_token_id", None))
     for span, numbers in _pieces(tokenizer, text):

@@ -31,7 +31,7 @@ from explorer.model.towers import starter as tower
 from explorer.model.towers.tower import digest_of, lay_over
 from explorer.records import CaptionPair, FrameFeatures
 from explorer.training.dataset import PairData, pair_data
-from explorer.training.level_weights import choose_weights, held_sets
+from explorer.training.level_weights import choose_weights, make_held_sets
 from explorer.training.starter.losses import contrastive, frozen_class_loss, level_loss, tower_loss
 from explorer.training.starter.pair import Pair, StarterConfig
 from explorer.training.starter.photos import PHOTOS_AT_ONCE, TOKEN_ROWS, Photos, class_texts
@@ -195,7 +195,7 @@ def train(data: Path, out: Path, *, cache: Path, config: StarterConfig, towers: 
         for split, found in (*photos.items(), ("test", Photos(data, "test", cache=cache)))
         if split != "train"
     }
-    score, weights = choose_weights(encoder.model, held_sets(seen["val"]))
+    score, weights = choose_weights(encoder.model, make_held_sets(seen["val"]))
     encoder.model.config = replace(encoder.model.config, level_weights=weights)
     metrics |= {split: validate(encoder.model, found) for split, found in seen.items()}
     metrics["seconds"] = round(time.perf_counter() - started)

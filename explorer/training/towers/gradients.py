@@ -92,7 +92,7 @@ def _texts(tower: Tower, texts: Sequence[TextFeatures], config: ModelConfig) -> 
     spans = [[phrase.text for phrase in text.phrase_spans] for text in texts]
     words = [list(text.word_texts[: config.words]) for text in texts]
     if config.text_levels == "prompted":
-        row_of, vectors, chunks = _encoded(
+        row_of, vectors, chunks = _encode_texts(
             tower, [text.text for text in texts], [config.prompt.format(one) for row in words + spans for one in row]
         )
         alone = [[row_of[text.text]] for text in texts]
@@ -104,7 +104,7 @@ def _texts(tower: Tower, texts: Sequence[TextFeatures], config: ModelConfig) -> 
         return TextBatch(
             _gather(vectors, alone)[0][:, 0], word_vectors, word_mask, span_vectors, span_mask, span_mask.float()
         ), chunks
-    row_of, vectors, chunks = _encoded(tower, [text.text for text in texts], [])
+    row_of, vectors, chunks = _encode_texts(tower, [text.text for text in texts], [])
     sentence = vectors[[row_of[text.text] for text in texts]]
     outputs, mask, found, more = _tokens(tower, texts)
     if config.text_levels == "learned":
@@ -117,14 +117,16 @@ def _texts(tower: Tower, texts: Sequence[TextFeatures], config: ModelConfig) -> 
         ]
     own = [parser.words(text.text)[: config.words] for text in texts]
     levels = [
-        _or_sentence(*_spanned(outputs, mask, found, rows), sentence)
+        _or_sentence(*_average_spans(outputs, mask, found, rows), sentence)
         for rows in (own, [text.phrase_spans for text in texts])
     ]
     (word_vectors, word_mask), (span_vectors, span_mask) = levels
     return TextBatch(sentence, word_vectors, word_mask, span_vectors, span_mask, span_mask.float()), [*chunks, *more]
 
 
-def _encoded(tower: Tower, texts: Sequence[str], prompts: Sequence[str]) -> tuple[dict[str, int], Tensor, list[Cached]]:
+def _encode_texts(
+    tower: Tower, texts: Sequence[str], prompts: Sequence[str]
+) -> tuple[dict[str, int], Tensor, list[Cached]]:
     """Each distinct text once: its row, the vectors (U, D), and the chunks they came in."""
     order = sorted(dict.fromkeys([*texts, *prompts]), key=len)  # like lengths pad little
     size = TEXTS_AT_ONCE.get(tower.device.type, 64)
@@ -152,7 +154,7 @@ def _tokens(tower: Tower, texts: Sequence[TextFeatures]) -> tuple[Tensor, Tensor
     return tokens, mask, found, chunks
 
 
-def _spanned(
+def _average_spans(
     tokens: Tensor, mask: Tensor, places: Sequence[Any], spans: Sequence[Sequence[Phrase]]
 ) -> tuple[Tensor, Tensor]:
     """Means of token outputs (Q, L, D) under the spans of each text: (Q, N, D) unit and their mask (Q, N)."""
