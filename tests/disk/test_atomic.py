@@ -20,7 +20,7 @@ def names(folder: Path) -> list[str]:
 def test_a_write_that_fails_half_way_leaves_the_old_file_alone(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     atomic.write_bytes(path, b"old")
-    with pytest.raises(KeyError), atomic.replacing(path) as file:
+    with pytest.raises(KeyError), atomic.open_replacement(path) as file:
         file.write(b"new")
         raise KeyError
     assert path.read_bytes() == b"old" and names(tmp_path) == ["a.json"]
