@@ -1,8 +1,8 @@
-/* Plotly figures as the server sends them, coloured for the light or the dark page; a click on a cell jumps the player. */
+/* The explanation of a moment, and Plotly figures as the server sends them, coloured for the light or the dark page. */
 (() => {
   "use strict";
   const HX = window.HX = window.HX || {};
-  const DARK = [[0, "#1b2433"], [0.45, "#22506b"], [0.75, "#2f9c95"], [1, "#ffd166"]];
+  const DARK = [[0, "#1b2433"], [0.45, "#22506b"], [0.75, "#2f9c95"], [1, "#ffd166"]];     // nodes of a role graph
   const LIGHT = [[0, "#f4f6fa"], [0.45, "#b9dbe8"], [0.75, "#3aa6a0"], [1, "#155e75"]];
   const COLOURS = {total: "#6d7ff2", loss: "#6d7ff2", rate: "#e0a13c"};
   const drawn = new Map();       // element -> the function that draws it again
@@ -24,21 +24,10 @@
 
   const dark = () => document.body.classList.contains("dark");
 
-  const TIGHT = 27, SNUG = 74;   // px of a column below which its numbers, or its start and end, no longer fit
-
-  const fit = (trace, layout, width) => {
-    const columns = trace.z[0].length, column = (width - layout.margin.l - layout.margin.r) / columns, axis = {...layout.xaxis};
-    if (column < SNUG) axis.ticktext = axis.ticktext.map((text) => text.split("–")[0]);
-    if (column < TIGHT) Object.assign(axis, {tickvals: axis.tickvals.filter((_, i) => i % 2 === 0), ticktext: axis.ticktext.filter((_, i) => i % 2 === 0)});
-    if (column < TIGHT) trace.texttemplate = "";
-    layout.xaxis = axis;
-  };
-
-  const dress = (figure, width) => {
+  const dress = (figure) => {
     const night = dark(), ink = night ? "#c9d3e3" : "#39455a", faint = night ? "#2b3648" : "#e3e8f0";
     const data = figure.data.map((trace) => {
       const made = {...trace};
-      if (trace.type === "heatmap") Object.assign(made, {colorscale: night ? DARK : LIGHT, textfont: {size: 11}});
       if (trace.role === "total") Object.assign(made, {
         line: {...trace.line, color: COLOURS.total, width: 2}, fillcolor: "rgba(109,127,242,.16)", marker: {size: 6, color: COLOURS.total}});
       if (trace.role === "loss" || trace.role === "rate") made.line = {color: COLOURS[trace.role], width: trace.role === "loss" ? 2 : 1};
@@ -52,8 +41,6 @@
     const axis = (own) => ({gridcolor: faint, zeroline: false, linecolor: faint, tickfont: {size: 11}, ...own});
     const layout = {paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)", font: {color: ink, size: 12, family: "system-ui, sans-serif"}, ...figure.layout};
     for (const name of ["xaxis", "yaxis", "yaxis2"]) if (layout[name]) layout[name] = axis(layout[name]);
-    data.filter((t) => t.type === "heatmap").forEach((t) => fit(t, layout, width));
-    if (data.some((t) => t.type === "heatmap")) for (const name of ["xaxis", "yaxis"]) layout[name].showgrid = false;
     layout.hoverlabel = {bgcolor: night ? "#0e1420" : "#ffffff", bordercolor: faint, font: {color: ink, size: 12}};
     return {data, layout};
   };
@@ -66,7 +53,7 @@
     const paint = async () => {
       const Plotly = await plotly(), width = box.clientWidth;
       if (!width) return;                          // a tab that is not shown: painted when it is
-      const {data, layout} = dress(figure, width);
+      const {data, layout} = dress(figure);
       await Plotly.react(box, data, {...layout, width}, {displayModeBar: false});
       if (!onPick) return;
       box.removeAllListeners("plotly_click");
@@ -85,55 +72,41 @@
   }));
   new MutationObserver(again).observe(document.body, {attributes: true, attributeFilter: ["class"]});
 
-  const stillRow = (box, stills, value, onPick) => {
-    box.style.paddingLeft = `${value.left}px`;
-    box.style.paddingRight = `${value.right}px`;
-    box.replaceChildren(...stills.map((still, number) => {
-      const image = HX.make("img", {src: still.src, alt: "", title: `Play from ${still.title}`, loading: "lazy"});
-      image.addEventListener("error", () => image.classList.add("hx-nostill"));
-      image.addEventListener("click", () => onPick(still, number));
-      return HX.make("div", {}, image);
-    }));
-  };
-
-  /* ---- the explanation: phrase x clip, word x frame of the chosen clip, score over the file */
+  /* ---- the explanation: phrase x clip, word x frame, score over the file */
   HX.charts = (element, trigger, props, watch) => {
     const part = (name) => element.querySelector(`.hx-${name}`);
     let value = {}, picked = null, drawnFrom = "";
 
-    const clipFrames = (number) => (value.clips || []).find((clip) => clip.clip === number)?.frames || [];
-    const fade = (number) => {
-      const own = new Set(clipFrames(number));
-      part("frames").querySelectorAll("div").forEach((box, i) => box.classList.toggle("hx-faded", own.size > 0 && !own.has(i)));
-      if (!value.strip || !window.Plotly) return;
-      const shapes = [...own].map((i) => ({type: "rect", xref: "x", yref: "paper", x0: i - .5, x1: i + .5, y0: 0, y1: 1, line: {color: COLOURS.total, width: 1}, fillcolor: "rgba(109,127,242,.10)", layer: "below"}));
-      window.Plotly.relayout(part("strip"), {shapes});
+    const columns = (table, test) => table.querySelectorAll("[data-column]").forEach((one) => test(one, Number(one.dataset.column)));
+    const fade = (clip) => {
+      const own = new Set(clip.frames);
+      columns(part("strip"), (one, i) => one.classList.toggle("hx-faded", own.size > 0 && !own.has(i)));
     };
-    const ask = ([start, end, text, kind]) => {
-      picked = {kind, time: (start + end) / 2, phrase: kind === "clip" ? text : "", word: kind === "frame" ? text : "", id: value.id};
-      const where = kind === "clip" ? `The clip at ${HX.clock(start)}–${HX.clock(end)} for` : `The frame at ${HX.clock(start)} for`;
-      const box = part("ask");
-      box.hidden = false;
-      box.querySelector("span").textContent = `${where} “${text}”:`;
+    const ask = (grid, row, column) => {
+      const clip = grid.kind === "clip", text = grid.rows[row];
+      picked = {kind: grid.kind, time: (column.start + column.end) / 2, phrase: clip ? text : "", word: clip ? "" : text, id: value.id};
+      part("ask").hidden = false;
+      part("ask").querySelector("span").textContent = `Is the ${column.title} right for “${text}”?`;
     };
-    const pick = (point) => {
-      const data = point.customdata;
-      if (!data || data[0] === null) return;
-      HX.play(value.id, data[0], data[1]);
-      if (data[3] === "clip") fade(data[4]);
-      if (data[3] === "clip" || data[3] === "frame") ask(data);
+    const tableOf = (name) => {
+      const grid = value[name], box = part(name === "heat" ? "heatmap" : "strip"), block = part(`${name}-block`), none = block.querySelector(".hx-none");
+      block.hidden = !grid || (!grid.rows.length && !grid.empty);
+      if (block.hidden) return box.replaceChildren();
+      Object.assign(block.querySelector("h4"), {textContent: grid.title, title: grid.told});
+      none.hidden = !grid.empty;
+      none.textContent = grid.empty;
+      if (!grid.rows.length) return box.replaceChildren();
+      const play = (column) => { HX.play(value.id, column.start, column.end); if (name === "heat") fade(column); };
+      HX.heat(box, grid, {
+        pick: (row, column) => { play(grid.columns[column]); if (grid.values[row][column] != null) ask(grid, row, grid.columns[column]); },
+        still: (column) => play(grid.columns[column]),
+      });
     };
     const learned = () => part("learned").replaceChildren(...(value.learned || []).map((phrase, i) => {
       const words = phrase.map(({word, weight}) => HX.make("span", {style: `opacity:${0.35 + 0.65 * Math.min(1, weight)}`, title: `weight ${weight}`}, word));
       return HX.make("p", {title: "A phrase the model made itself, by the words it is made of"}, `learned ${i + 1}: `, ...words);
     }));
-    const head = (name, figure) => {
-      const {title, told, empty} = value.heads?.[name] || {}, block = part(`${name}-block`);
-      block.hidden = !figure && !empty;
-      if (title) Object.assign(block.querySelector("h4"), {textContent: title, title: told});
-      block.querySelector(".hx-none").hidden = !empty;
-      block.querySelector(".hx-none").textContent = empty || "";
-    };
+    const say = (text) => { part("problem").hidden = !text; part("problem").textContent = text || ""; };
     const show = async () => {
       const told = JSON.stringify(props.value || {});
       if (told === drawnFrom) return;              // the same evidence again, after a thumb: what was picked stays picked
@@ -141,31 +114,36 @@
       value = props.value || {};
       element.classList.toggle("hx-empty", !value.id);
       part("ask").hidden = true;
-      head("heat", value.heatmap);
-      head("words", value.strip);
+      ["heat", "words"].forEach(tableOf);
+      part("keep").hidden = !value.heat;
       part("file-block").hidden = !value.curve;
-      part("problem").hidden = Boolean(window.Plotly) || !value.id;
-      part("problem").textContent = "Drawing…";
-      try {
-        await Promise.all([draw(part("heatmap"), value.heatmap, pick), draw(part("strip"), value.strip, pick), draw(part("curve"), value.curve, pick)]);
-        part("problem").hidden = !value.note;
-        part("problem").textContent = value.note || "";
-      } catch (error) { part("problem").hidden = false; part("problem").textContent = `The charts cannot be drawn: ${error.message}`; }
-      stillRow(part("clips"), value.clips || [], value, (still) => { HX.play(value.id, still.time, still.time); fade(still.clip); });
-      stillRow(part("frames"), value.frames || [], value, (still) => HX.play(value.id, still.time, still.time));
       learned();
+      say(value.note);
+      try {
+        await draw(part("curve"), value.curve, (point) => point.customdata?.[0] != null && HX.play(value.id, point.customdata[0], point.customdata[1]));
+      } catch (error) { say(`The curve cannot be drawn: ${error.message}`); }
     };
-    HX.mark = (time) => {
-      const frames = value.frames || [];
-      let at = -1;
-      frames.forEach((frame, i) => { if (frame.time <= time + 0.05) at = i; });
-      part("frames").querySelectorAll("div").forEach((box, i) => box.classList.toggle("hx-now", i === at));
+    /* play along: the columns of the present frame light up */
+    const nearest = (all, time) => all.reduce((best, one, i) => Math.abs(one.start - time) < Math.abs(all[best].start - time) ? i : best, 0);
+    HX.mark = (time, id) => {
+      if (id !== value.id || !value.heat) return columns(element, (one) => one.classList.remove("hx-now"));
+      const within = (column) => column.spans.some(([a, b]) => time >= a - 0.05 && time < b + 0.05);
+      const lit = {heat: (i) => within(value.heat.columns[i]), words: null};
+      const frames = value.words.columns, gap = frames.length > 1 ? frames[1].start - frames[0].start : 1, at = frames.length ? nearest(frames, time) : -1;
+      lit.words = (i) => i === at && Math.abs(frames[at].start - time) <= gap;
+      columns(part("heatmap"), (one, i) => one.classList.toggle("hx-now", lit.heat(i)));
+      columns(part("strip"), (one, i) => one.classList.toggle("hx-now", lit.words(i)));
     };
     element.addEventListener("click", (event) => {
-      const button = event.target.closest("button[data-good]");
-      if (!button || !picked) return;
-      trigger("feedback", {...picked, good: button.dataset.good === "yes"});
-      HX.blink(button);
+      const good = event.target.closest("button[data-good]"), save = event.target.closest("button[data-save]");
+      if (save) {
+        save.closest("details").open = false;
+        const {query = "", name = "", span = "", model = ""} = value.about || {};
+        HX.heatFile(save.dataset.save, value[save.dataset.grid], {query, name, span, model}).catch((error) => say(`The file cannot be made: ${error.message}`));
+      }
+      if (!good || !picked) return;
+      trigger("feedback", {...picked, good: good.dataset.good === "yes"});
+      HX.blink(good);
     });
     watch("value", show);
     show();

@@ -1,10 +1,6 @@
-/* What every part of the page shares: the registry HX, the player that jumps, and the one keyboard listener. */
+/* What every part of the page shares: the registry HX, small makers, the head of the page, and the one keyboard listener. */
 (() => {
   "use strict";
-  const FRAME = 1 / 25;          // seconds one press of , or . moves: one frame of most footage
-  const SKIP = 5;                // seconds J and L move
-  const POLL = 700;              // ms between two looks at the making of a playable copy
-  const CANNOT = "This file cannot be played here; open it in your own player.";
   const HX = window.HX = window.HX || {};
 
   HX.clock = (seconds) => {
@@ -18,96 +14,15 @@
     made.append(...children);
     return made;
   };
-  HX.video = () => document.getElementById("hx-video");
   HX.moment = (node) => ({
     id: node.dataset.id, start: Number(node.dataset.start), end: Number(node.dataset.end),
   });
 
-  /* ---- the player: one <video>, told what to show by a card, a chart or the server */
-  const now = {id: "", start: 0, end: 0, wanted: 0};
-
-  const cover = (text, share) => {
-    const box = document.querySelector(".hx-cover");
-    if (!box) return;
-    box.hidden = !text;
-    box.querySelector("p").textContent = text || "";
-    const bar = box.querySelector("progress");
-    bar.hidden = share === undefined;
-    if (share !== undefined) bar.value = share;
-  };
-
-  const attach = (id, start, autoplay) => {
-    const video = HX.video();
-    cover("");
-    video.hidden = false;
-    video.src = `/media/${encodeURIComponent(id)}`;
-    video.addEventListener("loadedmetadata", () => seek(start, autoplay), {once: true});
-    video.load();
-  };
-
-  const seek = (time, autoplay) => {
-    const video = HX.video();
-    video.currentTime = Math.min(time, Math.max(0, (video.duration || time) - 0.05));
-    if (autoplay) video.play().catch(() => {});
-  };
-
-  const prepare = async (id, start, autoplay, turn) => {
-    let state = {state: "ready"};
-    try {
-      const answer = await fetch(`/media/${encodeURIComponent(id)}/state`, {headers: {accept: "application/json"}});
-      state = await answer.json();
-    } catch { /* the app was stopped: the video element will say so */ }
-    if (turn !== now.wanted) return;
-    if (state.state === "ready") return attach(id, start, autoplay);
-    if (state.state === "failed") return cover(state.message || CANNOT);
-    cover(state.message || "Making a copy this browser can play", Number(state.progress) || 0);
-    setTimeout(() => turn === now.wanted && prepare(id, start, autoplay, turn), POLL);
-  };
-
-  HX.play = (id, start, end, autoplay = true) => {
-    const video = HX.video();
-    if (!video || !id) return;
-    const same = now.id === id && video.readyState > 0 && !video.error;
-    Object.assign(now, {id, start, end, wanted: now.wanted + 1});
-    if (same) return seek(start, autoplay);
-    video.pause();
-    cover("Opening…");
-    prepare(id, start, autoplay, now.wanted);
-  };
-  HX.jump = (start, end = start) => HX.play(now.id, start, end);
-
-  HX.player = (element, trigger, props, watch) => {
-    const video = element.querySelector("video");
-    const show = () => {
-      const value = props.value || {};
-      element.classList.toggle("hx-empty", !value.id);
-      element.querySelector(".hx-title").textContent = value.title || "";
-      element.querySelector(".hx-title").title = value.path || "";
-      element.querySelectorAll("[data-act=good], [data-act=bad]").forEach((thumb) =>
-        thumb.setAttribute("aria-pressed", String(thumb.dataset.act === value.judged)));
-      const other = value.id !== now.id || Math.abs(value.start - now.start) > 0.01;
-      if (!value.id) { video.pause(); Object.assign(now, {id: "", wanted: now.wanted + 1}); }
-      if (value.id && value.load && other)
-        HX.play(value.id, value.start, value.end, false);
-    };
-    element.addEventListener("click", (event) => {
-      const button = event.target.closest("button[data-act]");
-      if (!button) return;
-      const act = button.dataset.act;
-      if (HX.keys[act]) return HX.keys[act]();
-      trigger("act", {action: act, id: now.id, time: video.currentTime || now.start});
-      if (act === "good" || act === "bad") HX.blink(button);
-    });
-    video.addEventListener("error", () => now.id && video.getAttribute("src") &&
-      cover(CANNOT));
-    video.addEventListener("timeupdate", () => HX.mark && HX.mark(video.currentTime));
-    watch("value", show);
-    show();
-  };
   HX.blink = (node) => { node.classList.add("hx-done"); setTimeout(() => node.classList.remove("hx-done"), 1200); };
 
   /* ---- the head of the page: what was put away stays away while this tab is open */
   HX.header = (element, trigger, props, watch) => {
+    HX.refresh = () => trigger("refresh", {});
     const away = () => JSON.parse(sessionStorage.getItem("hx-away") || "[]");
     const show = () => element.querySelectorAll("[data-news]").forEach((note) => { note.hidden = away().includes(note.dataset.news); });
     element.addEventListener("click", (event) => {
@@ -120,18 +35,33 @@
     show();
   };
 
-  /* ---- keyboard */
-  const step = (seconds) => { const v = HX.video(); if (v) { v.pause(); v.currentTime = Math.max(0, v.currentTime + seconds); } };
-  const toggle = () => { const v = HX.video(); if (v) v.paused ? v.play().catch(() => {}) : v.pause(); };
-  const visibleAll = (selector) => [...document.querySelectorAll(selector)].filter((n) => n.offsetParent !== null);
-
-  const turn = (by) => {
-    const all = visibleAll(".hx-card, .hx-moment");
-    const here = (n) => n.dataset.id === now.id && Math.abs(Number(n.dataset.start) - now.start) < 0.01;
-    const own = all.findIndex((n) => here(n) && n.closest(".hx-chosen")), at = own >= 0 ? own : all.findIndex(here);
-    const next = all[Math.min(all.length - 1, Math.max(0, at + by))];
-    if (next) { next.click(); next.scrollIntoView({block: "nearest"}); }
+  /* ---- the address of the page names the search, so that it can be kept, sent to oneself, and found again after a restart */
+  HX.link = (element, trigger, props, watch) => {
+    const parts = () => Object.fromEntries(new URLSearchParams(location.hash.slice(1)));
+    const written = (value) => { const text = new URLSearchParams(value).toString(); return text ? `#${text}` : ""; };
+    let own = location.hash;
+    const show = () => {
+      if (!props.value || props.value.skip) return;
+      own = written(props.value);
+      if (own !== location.hash) history.replaceState(null, "", own || location.pathname);
+    };
+    const restore = () => { own = location.hash; trigger("restore", parts()); };
+    const typed = () => {        // what was in the box when the app went away
+      let text = null;
+      try { text = sessionStorage.getItem("hx-typed"); sessionStorage.removeItem("hx-typed"); } catch { return; }
+      const box = HX.box();
+      if (!text || !box) return;
+      Object.getOwnPropertyDescriptor(Object.getPrototypeOf(box), "value").set.call(box, text);
+      box.dispatchEvent(new Event("input", {bubbles: true}));
+    };
+    watch("value", show);
+    window.addEventListener("hashchange", () => location.hash !== own && restore());
+    if (Object.keys(parts()).length) restore(); else setTimeout(typed, 500);
   };
+
+  /* ---- keyboard */
+  const visibleAll = (selector) => [...document.querySelectorAll(selector)].filter((n) => n.offsetParent !== null);
+  HX.visibleAll = visibleAll;
 
   const beyond = (from, cards, down) => {          // the nearest card above or below, in the same column where there is one
     const own = from.getBoundingClientRect();
@@ -154,35 +84,35 @@
 
   const tab = (name) => [...document.querySelectorAll("[role=tab]")].find((n) => n.textContent.trim() === name)?.click();
   HX.tab = tab;
-  const focusSearch = () => { tab("Search"); setTimeout(() => HX.box()?.select(), 60); };
+  const focusSearch = () => { HX.leaveFullScreen?.(); tab("Search"); setTimeout(() => HX.box()?.select(), 60); };
   HX.box = () => document.querySelector("#hx-box textarea, #hx-box input");
 
-  HX.keys = {
-    previous: () => turn(-1), next: () => turn(1), back: () => step(-FRAME), on: () => step(FRAME), toggle,
-  };
+  const player = (name) => () => HX.keys?.[name]();
   const KEYS = {
-    "/": focusSearch, "?": () => tab("Help"), " ": toggle, k: toggle, j: () => step(-SKIP), l: () => step(SKIP),
-    ",": HX.keys.back, ".": HX.keys.on, "[": HX.keys.previous, "]": HX.keys.next,
+    "/": focusSearch, "?": () => { HX.leaveFullScreen?.(); tab("Help"); }, " ": player("toggle"), k: player("toggle"), j: player("skipBack"), l: player("skipOn"),
+    ",": player("back"), ".": player("on"), "[": player("previous"), "]": player("next"), n: player("nextHit"), p: player("previousHit"),
+    f: player("full"), r: player("loop"), "<": player("slower"), ">": player("faster"),
     ArrowRight: () => move(1, 0), ArrowLeft: () => move(-1, 0), ArrowDown: () => move(0, 1), ArrowUp: () => move(0, -1),
   };
-  const OWN = "input, textarea, select, [contenteditable=true], [role=tab], [role=slider]";
+  const TYPED = "textarea, select, [contenteditable=true], input:not([type=range]):not([type=checkbox]):not([type=radio]):not([type=button])";
+  const ARROWS = "[role=tab], [role=slider], [role=menu], input[type=range], input[type=radio]";   // they move by arrows and Home, and nothing else of ours
 
   const onKey = (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
-    const target = event.target, typing = target.closest?.(OWN);
-    if (typing) {
+    const target = event.target, arrow = event.key.startsWith("Arrow");
+    if (target.closest?.(TYPED)) {
       if (event.key === "Escape") target.blur();
       const single = target === HX.box() && !target.value.includes("\n");
       if (event.key === "ArrowDown" && single && visibleAll(".hx-card").length) { event.preventDefault(); move(0, 0); }
       return;
     }
-    if (target === HX.video() && (event.key === " " || event.key.startsWith("Arrow"))) return;   // the player's own keys
+    if (arrow && target.closest?.(ARROWS)) return;
+    if (target === HX.video?.() && (event.key === " " || arrow)) return;   // the player's own keys
     const card = target.closest?.(".hx-card");
     if (event.key === "Enter" && card && target === card) return event.preventDefault(), card.click();
-    if (event.key === " " && target.closest?.("button, summary, a")) return;
+    if (event.key === " " && target.closest?.("button, summary, a, input, [role=tab]")) return;
     const found = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
-    const needsCards = event.key.startsWith("Arrow");
-    if (!found || (needsCards && !visibleAll(".hx-card").length)) return;
+    if (!found || (arrow && !visibleAll(".hx-card").length)) return;
     event.preventDefault();
     found();
   };

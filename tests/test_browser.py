@@ -54,7 +54,7 @@ def search(page: Any, text: str) -> None:
     page.wait_for_function(
         "text => document.querySelector('.hx-chips')?.innerText.includes(text)", arg=text.split()[-1], timeout=WAIT
     )
-    page.locator("#hx-charts .hx-strip .nsewdrag").first.wait_for(timeout=WAIT)
+    page.locator("#hx-charts .hx-strip [role=gridcell]").first.wait_for(timeout=WAIT)
     page.wait_for_function("() => document.querySelector('video').readyState >= 1", timeout=WAIT)
 
 
@@ -66,10 +66,11 @@ def test_index_search_and_play_from_a_clicked_cell(page: Any) -> None:
     search(page, "a bicycle in a street")
     assert "bikes" in page.locator(".hx-card").first.inner_text()
     page.evaluate("() => { const v = document.querySelector('video'); v.pause(); v.currentTime = 0; }")
-    area = page.locator("#hx-charts .nsewdrag").first.bounding_box()
-    assert area is not None
-    page.mouse.click(area["x"] + area["width"] * 0.93, area["y"] + area["height"] * 0.5)
+    cell = page.locator("#hx-charts .hx-heatmap [role=gridcell]:last-child").first
+    cell.click()
     page.wait_for_function(f"() => {TIME} > 1", timeout=30_000)
+    assert "hx-picked" in (cell.get_attribute("class") or "") and page.locator(".hx-picked").count() == 1
+    assert "clip 0:" in page.locator(".hx-ask span").inner_text()
     assert all(url.startswith(("http://127.0.0.1:", "data:", "blob:")) for url in page.asked), (
         "the page asked another machine"
     )
@@ -130,7 +131,7 @@ def test_keys_work_from_the_focused_player_and_the_search_box_shows_its_focus(pa
 
 def test_charts_are_drawn_anew_for_another_width_also_while_their_tab_is_away(page: Any) -> None:
     search(page, "a bicycle in a street")
-    fits = "() => { const b = document.querySelector('.hx-strip'); return b.clientHeight > 60 && b.layout.width === b.clientWidth; }"
+    fits = "() => { const b = document.querySelector('.hx-curve'); return b.clientHeight > 60 && b.layout && b.layout.width === b.clientWidth; }"
     page.wait_for_function(fits, timeout=WAIT)
     page.get_by_role("tab", name="Help").click()
     page.set_viewport_size({"width": 800, "height": 1000})

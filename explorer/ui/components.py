@@ -16,10 +16,12 @@ import gradio as gr
 
 from explorer.records import LevelWeights
 from explorer.ui.cards import LEVEL_HELP, LEVEL_NAMES
-from explorer.ui.charts import figures
+from explorer.ui.charts import evidence
 from explorer.ui.render import render
 
-SCRIPTS = "".join(f'<script src="/assets/{name}.js"></script>' for name in ("core", "results", "charts"))
+SCRIPTS = "".join(
+    f'<script src="/assets/{name}.js"></script>' for name in ("core", "player", "results", "heat", "charts", "pulse")
+)
 FOCUS = "() => { const box = document.querySelector('#hx-box textarea, #hx-box input'); if (box) box.focus(); }"
 EXAMPLES = (
     "a dog running on a beach",
@@ -36,8 +38,11 @@ ICONS = {
     "down": "M7 13V4H4v9zM7 13l4 8c2 0 2.5-1.500 2-3l-.700-3H19c1.500 0 2-1 1.700-2.200l-1.500-7C19 4.500 18 4 17 4H7",
     "alike": "M4 5h10v8H4zM10 11h10v8H10z",
     "folder": "M3 6h7l2 2h9v11H3z",
+    "full": "M4 9V4h5M15 4h5v5M20 15v5h-5M9 20H4v-5",
+    "loop": "M5 11a6 6 0 0 1 6-6h7M15 2l3 3-3 3M19 13a6 6 0 0 1-6 6H6M9 22l-3-3 3-3",
     "out": "M14 4h6v6M20 4l-9 9M18 14v6H4V6h6",
 }  # line drawings in a square of 24
+SPEEDS = ("0.25", "0.5", "0.75", "1", "1.25", "1.5", "2")
 
 
 def html(value: Any, function: str, *events: str, template: str = "${value}", **more: Any) -> gr.HTML:
@@ -74,8 +79,13 @@ def welcome(status: dict[str, Any], *, filling: bool = False) -> str:
 
 
 def header() -> gr.HTML:
-    """The line on top of the page and the notices under it, which can be put away."""
-    return html("", "header", elem_id="hx-head")
+    """The line on top of the page and the notices under it, which can be put away; triggers refresh {}."""
+    return html("", "header", "refresh", elem_id="hx-head")
+
+
+def link() -> gr.HTML:
+    """The address of the page, value the parts that name the search; triggers restore {part: text} where it has some."""
+    return html({"skip": True}, "link", "restore", template="<span></span>", elem_id="hx-link")
 
 
 def grid() -> gr.HTML:
@@ -90,12 +100,12 @@ def chips() -> gr.HTML:
 
 def player() -> gr.HTML:
     """The player; its value is {id, start, end, title, path}; triggers act {action, id, time}."""
-    return html({}, "player", "act", template=render("player", icons=ICONS), elem_id="hx-player")
+    return html({}, "player", "act", template=render("player", icons=ICONS, speeds=SPEEDS), elem_id="hx-player")
 
 
 def charts() -> gr.HTML:
     """The explanation: phrase x clip, word x frame, score over the file; triggers feedback {kind, good, ...}."""
-    template = render("charts", icons=ICONS, titles=figures.TITLES)
+    template = render("charts", icons=ICONS, titles=evidence.TITLES)
     return html({}, "charts", "feedback", template=template, elem_id="hx-charts")
 
 

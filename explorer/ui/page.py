@@ -98,6 +98,7 @@ def build(explorer: Any) -> gr.Blocks:
         first = [search["grid"], search["tools"], search["weights"]]
         gr.on([timer.tick, page.load], welcoming(explorer), search["view"], first, **TELL)
         page.load(ticked(explorer), None, ticking, **TELL)
+        header.refresh(ticked(explorer), None, ticking, **TELL)
         library_shown.select(
             opened_library(explorer), library["filter"], [*library["panels"], library["videos"]], **TELL
         )

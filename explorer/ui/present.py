@@ -55,6 +55,23 @@ def span(start: float, end: float) -> str:
     return clock(start) if clock(start) == clock(end) else f"{clock(start)}–{clock(end)}"
 
 
+def fine_clock(seconds: float) -> str:
+    """A position with tenths of a second.
+
+    Example:
+        >>> fine_clock(7.46), fine_clock(59.99)
+        ('0:07.5', '1:00.0')
+    """
+    tenths = max(0, round(10 * seconds))
+    return f"{clock(tenths / 10)}.{tenths % 10}"
+
+
+def fine_span(start: float, end: float) -> str:
+    """A stretch of time with tenths of a second: 0:03.2–0:03.8."""
+    first, last = fine_clock(start), fine_clock(end)
+    return first if first == last else f"{first}–{last}"
+
+
 def length(seconds: float) -> str:
     """An amount of time: 45 s, 12 min, 3.5 h."""
     if seconds < 90:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from explorer.records import Explanation
-from explorer.ui.charts import figures, graphs
+from explorer.ui.charts import evidence, figures, graphs
 
 HOSTILE = '<b onclick="x">é</b>'
 
@@ -29,36 +29,31 @@ def explanation(**changes: object) -> Explanation:
     return Explanation(**{**fields, **changes})
 
 
-def test_heatmap_has_a_row_a_phrase_and_leaves_padded_clips_out() -> None:
-    trace = figures.heatmap(explanation())["data"][0]
-    assert trace["z"] == [[0.1, 0.5], [0.2, None]] and trace["text"] == [[".10", ".50"], [".20", ""]]
-    assert trace["customdata"][0][1][:5] == [2.0, 6.0, "a dog", "clip", 1]
-    assert trace["customdata"][0][0][6] == "0:00–0:02, 0:06–0:08"
+def test_clips_stand_in_the_order_of_time_with_every_stretch_written() -> None:
+    mixed = explanation(clip_spans=(((6.0, 8.0), (0.5, 2.0)), ((0.0, 0.5),), ()))
+    heat, _ = evidence.grids(mixed, "aaaaaaaa")
+    assert [column.number for column in heat.columns] == [1, 0] and heat.values == ((0.5, 0.1), (None, 0.2))
+    assert [column.lines for column in heat.columns] == [("0:00.0–0:00.5",), ("0:00.5–0:02.0", "0:06.0–0:08.0")]
 
 
-def test_labels_are_escaped_for_plotly_and_equal_words_keep_their_own_rows() -> None:
-    axis = figures.heatmap(explanation())["layout"]["yaxis"]
-    assert axis["ticktext"][1].startswith("&lt;b onclick=&quot;") and axis["ticktext"][1].endswith("…")
-    strip = figures.strip(explanation())
-    assert strip["layout"]["yaxis"]["tickvals"] == [0, 1, 2] and strip["layout"]["yaxis"]["ticktext"] == [
-        "a",
-        "dog",
-        "a",
-    ]
+def test_a_clip_that_covers_no_time_has_no_column_and_whole_seconds_are_written_where_they_say_enough() -> None:
+    heat, _ = evidence.grids(explanation(), "aaaaaaaa")
+    assert [column.lines for column in heat.columns] == [("0:00–0:02", "0:06–0:08"), ("0:02–0:06",)]
+    assert heat.rows == ("a dog", HOSTILE) and heat.values == ((0.1, 0.5), (0.2, None))
 
 
-def test_strip_cells_know_their_time_and_kept_frame() -> None:
-    trace = figures.strip(explanation())["data"][0]
-    assert trace["customdata"][1][3][:5] == [6.5, 6.5, "dog", "frame", 13] and trace["z"][1][3] == 0.7
+def test_a_clip_plays_the_stretch_of_its_still_and_knows_its_frames() -> None:
+    heat, _ = evidence.grids(
+        explanation(assignment=np.array([[0.6, 0.4, 0], [0, 1, 0], [0, 1, 0], [0.9, 0.1, 0]])), "a"
+    )
+    first = heat.columns[0]
+    assert (first.start, first.end, first.src, first.frames) == (6.0, 8.0, "/still/a/13", (0, 3))
 
 
-def test_stills_of_a_clip_are_its_own_frames() -> None:
-    clips = figures.clip_stills(explanation(), "aaaaaaaa")
-    assert [(c["clip"], c["src"], c["frames"]) for c in clips] == [
-        (0, "/still/aaaaaaaa/10", [0, 3]),
-        (1, "/still/aaaaaaaa/12", [1, 2]),
-    ]
-    assert [f["src"][-2:] for f in figures.frame_stills(explanation(), "aaaaaaaa")] == ["10", "11", "12", "13"]
+def test_frames_of_one_second_are_told_apart() -> None:
+    _, words = evidence.grids(explanation(frame_times=np.array([0.0, 0.4, 0.8, 1.2])), "aaaaaaaa")
+    assert [column.lines for column in words.columns] == [("0:00.0",), ("0:00.4",), ("0:00.8",), ("0:01.2",)]
+    assert words.rows == ("a", "dog", "a") and words.columns[3].number == 13 and words.kind == "frame"
 
 
 def test_curve_needs_two_points_and_its_points_jump() -> None:
@@ -69,13 +64,13 @@ def test_curve_needs_two_points_and_its_points_jump() -> None:
 
 
 def test_the_panel_is_plain_json_and_says_what_is_missing() -> None:
-    whole = figures.explained(explanation(learned_phrases=((("dog", 0.7), ("a", 0.3)),)), "aaaaaaaa")
-    assert json.loads(json.dumps(whole, allow_nan=False)) == whole
+    whole = evidence.explained(explanation(learned_phrases=((("dog", 0.7), ("a", 0.3)),)), "aaaaaaaa")
+    assert json.loads(json.dumps(whole, allow_nan=False))["heat"]["values"] == [[0.1, 0.5], [0.2, None]]
     assert whole["learned"] == [[{"word": "dog", "weight": 0.7}, {"word": "a", "weight": 0.3}]]
-    bare = figures.explained(
+    bare = evidence.explained(
         explanation(phrases=(), phrase_clip=np.zeros((0, 3)), words=(), word_frame=np.zeros((0, 4))), "aaaaaaaa"
     )
-    assert bare["heatmap"] is None and bare["strip"] is None
+    assert bare["heat"]["rows"] == () and bare["words"]["rows"] == ()
 
 
 def test_role_graph_joins_nodes_to_frames() -> None:
@@ -107,13 +102,9 @@ def test_loss_curve() -> None:
 
 
 def test_rows_are_headed_by_what_they_are_and_an_empty_one_says_why() -> None:
-    heads = figures.explained(explanation(), "aaaaaaaa")["heads"]
-    assert (
-        heads["heat"]["title"] == "Phrases × clips"
-        and heads["words"]["title"] == "Words × frames"
-        and not heads["heat"]["empty"]
-    )
+    whole = evidence.explained(explanation(), "aaaaaaaa")
+    assert (whole["heat"]["title"], whole["words"]["title"]) == ("Phrases × clips", "Words × frames")
     silent = explanation(phrases=(), phrase_clip=np.zeros((0, 3)), reads=("actions", "entities"))
-    shown = figures.explained(silent, "aaaaaaaa")
-    assert shown["heatmap"] is None and "No verb in this query" in shown["heads"]["heat"]["empty"]
-    assert shown["heads"]["words"]["title"] == "Entities × frames" and not shown["heads"]["words"]["empty"]
+    shown = evidence.explained(silent, "aaaaaaaa")
+    assert shown["heat"]["rows"] == () and "No verb in this query" in shown["heat"]["empty"]
+    assert shown["words"]["title"] == "Entities × frames" and not shown["words"]["empty"]

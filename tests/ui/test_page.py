@@ -13,7 +13,7 @@ import pytest
 from explorer.config import ASSETS
 from explorer.records import ExplorerError, Failure, Job, LevelWeights, Note, Progress
 from explorer.ui import components, lessons, page, panels, phrase_chips, toolbar
-from explorer.ui.events import reasons, telling
+from explorer.ui.events import link, reasons, telling
 from explorer.ui.events import search as handlers
 from explorer.ui.events.view import View
 from explorer.ui.tabs import help as help_tab
@@ -75,6 +75,8 @@ def test_every_event_has_its_listener(config: dict[str, Any]) -> None:
         ("hx-player", "act"),
         ("hx-charts", "feedback"),
         ("hx-graph", "open"),
+        ("hx-link", "restore"),
+        ("hx-head", "refresh"),
         ("hx-why", "act"),
         ("hx-add", "click"),
         ("hx-path", "submit"),
@@ -147,14 +149,45 @@ def test_a_problem_is_told_in_place(explorer: LittleExplorer) -> None:
     assert "hx-error" in shown[2] and shown[5] == {}
 
 
+def test_the_address_of_a_search_brings_it_back_as_it_was(explorer: LittleExplorer) -> None:
+    view = handlers.weigh_levels(explorer, searched(explorer), {"video": 2, "clip": 0.25, "frame": 1})[0]
+    view = handlers.weigh_phrase(explorer, view, {"phrase": "dog", "weight": 2})[0]
+    view = handlers.tool(explorer, view, {"tool": "beside", "value": "starter-hgr"})[0]
+    view = handlers.open_hit(explorer, view, {"id": "evil0001", "start": 6.0, "second": True})[0]
+    again = handlers.restore(explorer, View(), link.address(view))
+    kept = ("text", "weights", "phrase_weights", "model", "other", "selected", "second")
+    assert [getattr(again[0], name) for name in kept] == [getattr(view, name) for name in kept]
+    assert again[1] == "dog beach" and again[5]["id"] == "evil0001" and again[8] == link.address(view)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {},
+        {"q": "  "},
+        {"q": 3},
+        {"q": "dog", "w": "1,x,2", "p": "[", "t": "nan", "v": "dogs0001"},
+        {"q": "dog", "w": "0,0,0", "p": '{"a": "b", "c": NaN, "d": 1e999}', "v": "gone", "t": "1"},
+        {"q": "dog", "p": "[" * 9000},
+    ],
+)
+def test_an_address_of_nonsense_is_read_as_far_as_it_can_be(explorer: LittleExplorer, parts: dict[str, Any]) -> None:
+    shown = handlers.restore(explorer, View(), parts)
+    if parts.get("q") == "dog":
+        assert shown[0].text == "dog" and shown[0].weights is None and shown[0].phrase_weights == {}
+    else:
+        assert not isinstance(shown[0], View)
+
+
 def test_opening_a_card_only_tells_the_player(explorer: LittleExplorer) -> None:
-    view, chips, player = handlers.open_hit(explorer, searched(explorer), {"id": "evil0001", "start": 0})
+    view, chips, player, link = handlers.open_hit(explorer, searched(explorer), {"id": "evil0001", "start": 0})
+    assert link == {"q": "dog beach", "v": "evil0001", "t": "0"}
     assert view.selected == ("evil0001", 0.0) and not player["load"] and "✕ beach" in chips
 
 
 @pytest.mark.parametrize("data", [{}, {"id": None, "start": "x"}, {"id": ["a"], "start": float("nan")}])
 def test_nonsense_from_the_page_selects_nothing(explorer: LittleExplorer, data: dict[str, Any]) -> None:
-    view, _, player = handlers.open_hit(explorer, searched(explorer), data)
+    view, _, player, _ = handlers.open_hit(explorer, searched(explorer), data)
     assert player == {} and view.result is not None
 
 
@@ -251,18 +284,18 @@ def test_a_judgement_counts_at_once_and_can_be_taken_back(explorer: LittleExplor
 def test_the_evidence_follows_the_model_whose_hit_is_chosen(explorer: LittleExplorer) -> None:
     view = handlers.tool(explorer, searched(explorer), {"tool": "beside", "value": "starter-hgr"})[0]
     first = handlers.open_hit(explorer, view, {"id": "evil0001", "start": 0, "second": False})[0]
-    second, chips, _ = handlers.open_hit(explorer, view, {"id": "evil0001", "start": 0, "second": True})
+    second, chips, *_ = handlers.open_hit(explorer, view, {"id": "evil0001", "start": 0, "second": True})
     assert "hx-kind" in chips and second.second and not first.second
     for seen, model, heading in ((first, None, "Phrases × clips"), (second, "starter-hgr", "Actions × frames")):
         charts, _ = reasons.explain(explorer, seen)
-        assert charts["heads"]["heat"]["title"] == heading
+        assert charts["heat"]["title"] == heading
         reasons.graph(explorer, seen, {})
         reasons.why(explorer, seen, {"action": "why", "value": "cars0001"})
         assert [one[:2] for one in explorer.told[-3:]] == [("explain", model), ("graph", model), ("why_not", model)]
     alone = handlers.tool(explorer, second, {"tool": "beside", "value": ""})[0]
     assert (
         "hx-kind" not in phrase_chips.chips(alone)
-        and reasons.explain(explorer, alone)[0]["heads"]["heat"]["title"] == "Phrases × clips"
+        and reasons.explain(explorer, alone)[0]["heat"]["title"] == "Phrases × clips"
     )
 
 
@@ -310,7 +343,7 @@ def test_opening_the_models_tab_shows_models_and_checks(explorer: LittleExplorer
 def test_explanation_and_role_graph_of_the_selected_moment(explorer: LittleExplorer) -> None:
     view = searched(explorer)
     charts, graph = reasons.explain(explorer, view)
-    assert charts["id"] == "dogs0001" and len(charts["clips"]) == 4 and graph == {}
+    assert charts["id"] == "dogs0001" and len(charts["heat"]["columns"]) == 4 and graph == {}
     drawn = reasons.graph(explorer, view, {})["figure"]["data"][2]
     assert [data[0] for data in drawn["customdata"][1:3]] == [0.0, 1.0]
     assert "Search for a sentence" in reasons.graph(explorer, View(), {})["note"]

@@ -71,7 +71,7 @@ def test_no_template_turns_the_escaping_off(name: str) -> None:
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_attributes_stand_in_quotes_and_no_value_becomes_a_script(name: str) -> None:
     text = (FOLDER / name).read_text("utf-8")
-    bare = [match for match in re.findall(r"=\s*\{\{[^}]*\}\}", text)]
+    bare = re.findall(r"=\s*\{\{[^}]*\}\}", text)
     assert not bare, f"{name}: an attribute without quotes: {bare}"
     assert not re.search(r"<script|\son\w+=|href=|javascript:", text), f"{name} names a script or a link"
     values = re.findall(r'\b(?:src|style)="([^"]*)"', text)

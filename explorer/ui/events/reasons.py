@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from explorer.records import ExplorerError
-from explorer.ui.charts import figures, graphs
+from explorer.ui.charts import evidence, graphs
 from explorer.ui.events.telling import inform, number
-from explorer.ui.events.view import View, answering
+from explorer.ui.events.view import View, answering, find, side
+from explorer.ui.present import basename, span, visible
 from explorer.ui.render import render
 
 
@@ -30,6 +31,15 @@ def feedback(explorer: Any, view: View, data: dict[str, Any]) -> None:
         inform("Noted: it counts for these words from now on, and when you fine-tune.")
 
 
+def about(view: View) -> dict[str, str]:
+    """What a saved alignment says of itself: the query, the file, the stretch and the model."""
+    hit, shown = find(view, view.selected), side(view)
+    if hit is None or shown is None:
+        return {}
+    name = visible(basename(hit.path))
+    return {"query": view.text, "name": name, "span": span(hit.start, hit.end), "model": shown.checkpoint}
+
+
 def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
     """The charts of the selected moment, and an empty role graph until it is unfolded."""
     if view.selected is None or not view.text:
@@ -44,7 +54,7 @@ def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
         )
     except ExplorerError as error:
         return {"id": view.selected[0], "note": str(error)}, {}
-    return figures.explained(found, view.selected[0]), {}
+    return {**evidence.explained(found, view.selected[0]), "about": about(view)}, {}
 
 
 def graph(explorer: Any, view: View, data: dict[str, Any]) -> dict[str, Any]:

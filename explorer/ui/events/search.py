@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-import gradio as gr
 import numpy as np
 
 from explorer.records import ExplorerError, LevelWeights, SearchResult
 from explorer.ui import phrase_chips
 from explorer.ui.events import reasons
+from explorer.ui.events.link import address, view_of
 from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools, unchanged
 from explorer.ui.events.telling import inform, number
 from explorer.ui.events.view import View, find, moment, ranks
@@ -62,6 +62,14 @@ def repaired(explorer: Any, view: View) -> View:
 # ---- events
 
 
+def wait_for_model(explorer: Any) -> None:
+    """Return as soon as the model is ready or failed, or after LOADING seconds."""
+    for _ in range(int(LOADING / LOOK)):
+        if explorer.status().get("model") != "loading":
+            return
+        time.sleep(LOOK)
+
+
 def search(explorer: Any, view: View, text: str) -> Iterator[Shown]:
     """The search box: waits for the model where it is still loading, and says so."""
     fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
@@ -69,12 +77,9 @@ def search(explorer: Any, view: View, text: str) -> Iterator[Shown]:
         yield shown(explorer, fresh)
         return
     yield busy("Searching…")
-    for _ in range(int(LOADING / LOOK)):
-        status = explorer.status()
-        if status.get("model") != "loading":
-            break
+    if explorer.status().get("model") == "loading":
         yield busy("The model is still loading; your search runs as soon as it is ready.")
-        time.sleep(LOOK)
+        wait_for_model(explorer)
     yield shown(explorer, answered(explorer, fresh))
 
 
@@ -89,11 +94,20 @@ def example(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     return asked(explorer, view, str(data.get("text", "")))
 
 
+def restore(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+    """The page was opened with the address of a search: asked again as it was, the moment chosen."""
+    fresh = view_of(data)
+    if not fresh.text:
+        return unchanged()
+    wait_for_model(explorer)
+    return shown(explorer, answered(explorer, fresh), text=fresh.text, sliders=True)
+
+
 def open_hit(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     """A card or a further moment was chosen: view, chips, player. The script has already begun to play it."""
     chosen = (str(data.get("id")), round(number(data.get("start")), 3))
     view = replace(view, selected=chosen, second=bool(data.get("second")) and view.beside is not None)
-    return view, phrase_chips.chips(view), played(view, load=False)
+    return view, phrase_chips.chips(view), played(view, load=False), address(view)
 
 
 def weigh_levels(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
@@ -159,13 +173,13 @@ def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
             raise ExplorerError("there is no search to save yet; search first")
         explorer.save_search(view.text)
         inform(f"Saved: {view.text}")
-        return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
+        return (*unchanged(6), tools(explorer, view), *unchanged(PARTS - 7))
     if name in ("drop", "clear"):
         if name == "drop":
             explorer.drop_search(value)
         else:
             explorer.clear_history()
-        return (*unchanged(PARTS - 2), tools(explorer, view), gr.skip())
+        return (*unchanged(6), tools(explorer, view), *unchanged(PARTS - 7))
     if name == "model":
         view = replace(view, model=value or None)
     elif name == "beside":

@@ -9,12 +9,13 @@ import gradio as gr
 
 from explorer.records import LevelWeights
 from explorer.ui import cards, components, panels, phrase_chips, toolbar
+from explorer.ui.events.link import address
 from explorer.ui.events.view import View, find
 from explorer.ui.present import span, visible
 from explorer.ui.render import notice
 
-PARTS = 8
-Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar, level sliders
+PARTS = 9
+Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar, level sliders, address
 
 
 def played(view: View, *, load: bool) -> dict[str, Any]:
@@ -79,6 +80,7 @@ def shown(explorer: Any, view: View, *, text: str | None = None, sliders: bool =
         played(view, load=True),
         tools(explorer, view),
         components.sliders(view.weights or own_weights(explorer, view.model)) if sliders else gr.skip(),
+        address(view),
     )
 
 

@@ -20,7 +20,7 @@ LAST = {"trigger_mode": "always_last"}  # while one is under way only the newest
 def build(explorer: Any) -> dict[str, Any]:
     """Lay the tab out and wire it; gives the parts the page needs at load."""
     part = layout()
-    outputs = [part[name] for name in ("view", "box", "notice", "chips", "grid", "player", "tools", "weights")]
+    outputs = [part[name] for name in ("view", "box", "notice", "chips", "grid", "player", "tools", "weights", "link")]
     wire_search(explorer, part, outputs)
     wire_selection(explorer, part, outputs)
     return {**part, "outputs": outputs}
@@ -42,6 +42,7 @@ def layout() -> dict[str, Any]:
         )
         part["go"] = gr.Button("Search", variant="primary", scale=0, min_width=96, elem_id="hx-go")
     part["tools"] = toolbar.tools()
+    part["link"] = components.link()
     part["chips"] = components.chips()
     with gr.Row(elem_classes="hx-split"):
         with gr.Column(scale=7, min_width=320):
@@ -72,6 +73,7 @@ def wire_search(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> None
         (part["tools"].image, handlers.by_image),
         (part["player"].act, handlers.act),
         (part["grid"].undo, handlers.undo),
+        (part["link"].restore, handlers.restore),
     )
     asked += [event(bound(guarded(handler), explorer), view, outputs, **tell) for event, handler in listeners]
     for question in asked:
@@ -83,7 +85,7 @@ def wire_selection(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> N
     """Choosing a moment, thumbs, the role graph, and the video one expected."""
     view, tell = part["view"], {**QUEUE, **LAST}
     opened = part["grid"].open(
-        bound(guarded(handlers.open_hit), explorer), view, [view, part["chips"], part["player"]], **tell
+        bound(guarded(handlers.open_hit), explorer), view, [view, part["chips"], part["player"], part["link"]], **tell
     )
     opened.then(explaining(explorer), view, [part["charts"], part["graph"]], **tell)
     part["charts"].feedback(bound(guarded(handlers.judge), explorer), view, outputs, **tell)
