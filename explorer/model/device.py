@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
+from contextlib import suppress
+
 import torch
 
 from explorer.records import ExplorerError
@@ -41,12 +44,26 @@ def batch_size(device: torch.device, on_cpu: int) -> int:
     return int(max(8, min(512, free // 2 // BYTES_A_FRAME)))
 
 
-def describe(device: torch.device) -> str:
-    """One line for the page and doctor: what runs the model, and at which precision."""
+def planned_engine(device: torch.device) -> str:
+    """Who will encode frames there, told without loading it."""
+    with suppress(importlib.metadata.PackageNotFoundError):
+        if device.type == "cpu":
+            return f"OpenVINO {importlib.metadata.version('openvino')}"
+    return "torch"
+
+
+def describe(device: torch.device, *, engine: str = "") -> str:
+    """One line for the page and doctor: what runs the model, at which precision, and who encodes frames.
+
+    Args:
+        device: of the model.
+        engine: who does encode them, where that is known by now.
+    """
     threads = torch.get_num_threads()
     name = (
         torch.cuda.get_device_name(device)
         if device.type == "cuda"
         else {"mps": "Apple GPU"}.get(device.type, f"CPU, {threads} thread{'s' * (threads != 1)}")
     )
-    return f"{name}, {'half' if half_precision(device) == torch.float16 else 'single'} precision"
+    precision = "half" if half_precision(device) == torch.float16 else "single"
+    return f"{name}, {precision} precision; frames encoded by {engine or planned_engine(device)}"

@@ -20,6 +20,7 @@ PACKAGES = (
     "torchvision",
     "open_clip_torch",
     "timm",
+    "openvino",
     "transformers",
     "faiss-cpu",
     "av",
@@ -28,7 +29,7 @@ PACKAGES = (
     "plotly",
     "numpy",
 )
-OPTIONAL = {"decord"}
+OPTIONAL = {"decord", "openvino"}
 ROOM = 1 << 30  # bytes free below which the data folder is said to be short of space
 
 

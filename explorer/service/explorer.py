@@ -238,7 +238,7 @@ class Explorer:
             return ""
         from explorer.model.device import describe
 
-        return describe(encoder.tower.device)
+        return describe(encoder.tower.device, engine=encoder.tower.engine_name)
 
     def folders(self) -> list[dict[str, Any]]:
         """The person's folders with their state and counts."""

@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 OWN = "checkpoints"  # folder of the data folder for what was trained or added here
 PROMPT = "a video of {}"  # how a word or phrase is put to a CLIP
 TOWER_FILE = "tower.safetensors"
+ENGINES = "engines"  # folder of the data folder for image towers converted for this processor
 
 
 class Shelf:
@@ -90,7 +91,11 @@ class Shelf:
 
         about = describe(folder)
         tower = self._shared_tower(about["tower"]) or load_tower(
-            about["tower"], device=self.settings.device, weights=self.tower_tensors(folder), late_images=True
+            about["tower"],
+            device=self.settings.device,
+            weights=self.tower_tensors(folder),
+            late_images=True,
+            engines=self.settings.data_dir / ENGINES,
         )
         return Encoder(tower, load(folder, width=tower.dim), name=about["id"])
 

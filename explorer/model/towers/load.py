@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ def load_tower(
     weights: Mapping[str, Tensor] | None = None,
     dtype: torch.dtype | None = None,
     late_images: bool = False,
+    engines: Path | None = None,
 ) -> Tower:
     """Load a tower by name.
 
@@ -30,6 +32,7 @@ def load_tower(
         weights: those trained tensors, laid over the tower's own.
         dtype: of the weights; None takes the device's quickest.
         late_images: the starter's image tower is made when the first frame comes: words are read seconds sooner.
+        engines: where image towers converted for the processor are kept; None has torch encode frames.
 
     Raises:
         ExplorerError: an unknown name, weights missing, damaged or of another training, or a download not agreed to.
@@ -45,7 +48,10 @@ def load_tower(
             "or choose another"
         )
     if plain == "starter":
-        return starter.load(
+        tower = starter.load(
             device=pick_device(device), name=name, weights=weights, dtype=dtype, late_images=late_images
         )
-    return clip.load(plain, device=pick_device(device), called=name, weights=weights, dtype=dtype)
+    else:
+        tower = clip.load(plain, device=pick_device(device), called=name, weights=weights, dtype=dtype)
+    tower.engines = engines
+    return tower

@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 import logging
 import re
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,6 +19,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from explorer.model.device import batch_size, half_precision
+from explorer.model.towers.engine import Engine, Pixels, open_engine
 from explorer.model.towers.tokens import Spans, subwords, word_outputs
 from explorer.records import ExplorerError, FrameSize
 
@@ -48,6 +50,8 @@ class Tower:
         size: the pixels asked for.
         device: where it runs.
         dtype: of the weights; None takes the device's quickest, training wants float32.
+
+    `engines` is the folder of converted image towers; where it is None, as for a tower in training, torch encodes.
     """
 
     def __init__(
@@ -68,6 +72,9 @@ class Tower:
         self.tokenizer, self.name, self.frame_size, self.device = tokenizer, name, size, device
         self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1) * 255
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1) * 255
+        self.engines: Path | None = None
+        self._pixels, self._choosing = Pixels(size, mean, std), threading.Lock()
+        self._engine: Engine | None = None
 
     @property
     def dim(self) -> int:
@@ -82,13 +89,16 @@ class Tower:
         Raises:
             ValueError: the pixels are not uint8 of `frame_size`.
         """
+        self._refuse_others(pixels)
+        x = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
+        return ((x - self._mean) / self._std).to(self.dtype).contiguous(memory_format=torch.channels_last)
+
+    def _refuse_others(self, pixels: np.ndarray) -> None:
         size = self.frame_size
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (size.height, size.width, 3):
             raise ValueError(
                 f"frames must be uint8 (N, {size.height}, {size.width}, 3), not {pixels.dtype} {pixels.shape}"
             )
-        x = torch.tensor(pixels, device=self.device).permute(0, 3, 1, 2).float()
-        return ((x - self._mean) / self._std).to(self.dtype).contiguous(memory_format=torch.channels_last)
 
     @torch.inference_mode()
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
@@ -100,11 +110,38 @@ class Tower:
         Returns:
             (N, D) float16, unit length.
         """
-        step = batch_size(self.device, FRAMES_AT_ONCE)
-        runs = [self.image_vectors(pixels[i : i + step]) for i in range(0, len(pixels), step)]
-        if not runs:
+        self._refuse_others(pixels)
+        if not len(pixels):
             return np.zeros((0, self.dim), np.float16)
-        return torch.cat(runs).half().cpu().numpy()
+        return F.normalize(torch.from_numpy(self.engine().encode(pixels)), dim=-1).half().numpy()
+
+    def engine(self) -> Engine:
+        """What encodes frames, chosen when the first of them comes: a search by words needs none."""
+        with self._choosing:
+            if self._engine is None:
+                quick = self.device.type == "cpu" and self.dtype == torch.float32
+                folder = self.engines if quick else None
+                self._engine = open_engine(self.model, self._pixels, eager=self._eager, folder=folder)
+            return self._engine
+
+    @property
+    def engine_name(self) -> str:
+        """What encodes frames, and why it is not the quickest; '' where none has come yet."""
+        engine = self._engine
+        return "" if engine is None else f"{engine.name} ({engine.note})" if engine.note else engine.name
+
+    def make_ready(self) -> Iterator[str]:
+        """Choose what encodes frames, if it is not chosen yet; what takes its time is said before it is done."""
+        if self._engine is None:
+            yield "the image tower is made ready for this processor; the first time with a model takes up to a minute"
+            self.engine()
+
+    @torch.inference_mode()
+    def _eager(self, pixels: np.ndarray) -> np.ndarray:
+        """(N, H, W, 3) uint8 -> (N, D) float32 by torch."""
+        step = batch_size(self.device, FRAMES_AT_ONCE)
+        runs = [pixels[i : i + step] for i in range(0, len(pixels), step)]
+        return torch.cat([self.model.encode_image(self.preprocess(run)).float() for run in runs]).cpu().numpy()
 
     @torch.inference_mode()
     def encode_texts(self, texts: list[str]) -> np.ndarray:
