@@ -15,7 +15,8 @@ from explorer.model.encoder import Encoder
 from explorer.records import CaptionPair, FrameFeatures
 from explorer.service.models import Shelf
 from explorer.training.benchmarks import read_flickr8k
-from explorer.training.captions import match_videos, read_captions
+from explorer.training.caption_videos import match_videos
+from explorer.training.captions import read_captions
 from explorer.training.dataset import PairData, pair_data
 from explorer.training.texts import TextTable, load_table, save_table, text_table
 

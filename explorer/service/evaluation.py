@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import math
 import os
 import tempfile
@@ -18,7 +19,8 @@ from explorer.records import CaptionPair, ExplorerError, FrameFeatures, FrameSiz
 from explorer.service.bank import bank_features
 from explorer.service.desk import fit_image
 from explorer.training.benchmarks import BENCHMARKS, read_benchmark
-from explorer.training.captions import CaptionSet, match_videos, read_captions
+from explorer.training.caption_videos import by_file, match_videos
+from explorer.training.captions import CaptionSet, fit_spans, read_captions
 from explorer.training.dataset import PairData, pair_data
 from explorer.training.texts import text_table
 
@@ -57,7 +59,7 @@ def measure_benchmark(explorer: Explorer, chosen: argparse.Namespace) -> tuple[d
     if frames > 12:
         sampling = SamplingConfig(frames=frames, hop=frames)
         explorer.settings = replace(explorer.settings, sampling=sampling)
-    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint, stems=True)
+    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint)
     wanted = len({pair.file for pair in captions.pairs})
     bank = bank_features(encoder, explorer.settings.data_dir / "banks")
     result = evaluate_benchmark(encoder.model, data, chosen.benchmark, missing=wanted - len(set(data.files)), bank=bank)
@@ -72,7 +74,7 @@ def measure_selection(explorer: Explorer, chosen: argparse.Namespace) -> tuple[d
     captions = (
         read_captions(chosen.captions) if chosen.captions else read_benchmark(chosen.benchmark, chosen.annotations)
     )
-    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint, stems=True)
+    encoder, data, notices = load_pairs(explorer, captions, chosen.videos, checkpoint=chosen.checkpoint)
     texts = [data.texts[i].text for i in range(len(data))]
     questions = choices(list(zip(data.owners.tolist(), texts)), bank=word_bank(texts))
     result = {name: binary_selection(scorer, questions) for name, scorer in scorers(encoder, data).items()}
@@ -112,7 +114,7 @@ def scorers(encoder: Encoder, data: PairData) -> dict[str, Score]:
 
 
 def load_pairs(
-    explorer: Explorer, captions: CaptionSet, folder: Path, *, checkpoint: str | None = None, stems: bool = False
+    explorer: Explorer, captions: CaptionSet, folder: Path, *, checkpoint: str | None = None
 ) -> tuple[Encoder, PairData, tuple[str, ...]]:
     """Captions joined with kept features of their files, which are decoded and encoded where that was not done before.
 
@@ -122,7 +124,7 @@ def load_pairs(
     encoder = explorer.encoder(checkpoint)
     if not folder.is_dir():
         raise ExplorerError(f"there is no folder {folder}; give the one that holds the videos")
-    paths, notices = match_videos(captions.pairs, folder, stems=stems)
+    paths, notices = match_videos(captions.pairs, folder)
     if not paths:
         raise ExplorerError(f"none of the captioned files is in {folder}; check --videos")
     pictures = {name: path for name, path in paths.items() if path.suffix.lower() in PICTURES}
@@ -135,7 +137,17 @@ def load_pairs(
     missing = sorted(set(paths) - set(features))
     if missing:
         notices += (f"{len(missing)} of {len(paths)} files could not be read and are left out, such as {missing[0]}",)
-    return encoder, pairs_of(encoder, captions.pairs, features), (*captions.notices, *notices)
+    within = fit_spans(by_file(captions.pairs, paths), lengths(explorer, paths))
+    if not within.pairs:
+        raise ExplorerError(f"no caption is left: {within.notices[-1]}")
+    return encoder, pairs_of(encoder, within.pairs, features), (*captions.notices, *notices, *within.notices)
+
+
+def lengths(explorer: Explorer, paths: dict[str, Path]) -> dict[str, float]:
+    """Seconds of the captioned videos that the library knows."""
+    known = {video.path: video.info for video in explorer.store.videos()}
+    found = {name: known.get(os.path.abspath(path)) for name, path in paths.items()}
+    return {name: info.duration for name, info in found.items() if info is not None}
 
 
 def pairs_of(encoder: Encoder, pairs: Iterable[CaptionPair], features: dict[str, FrameFeatures]) -> PairData:
@@ -192,12 +204,14 @@ def load_pixels(
     from explorer.training.towers.pixels import pixel_data
 
     paths, notices = match_videos(captions.pairs, folder)
-    entries = list(dict.fromkeys((pair.file, pair.start, pair.end) for pair in captions.pairs if pair.file in paths))
     frames = explorer.settings.sampling.frames
-    pixels = _room((len(entries), frames, size.height, size.width, 3), explorer.settings.data_dir)
     counts: dict[Entry, int] = {}
     failed = []
     with DecodeWorker(explorer.settings.decoder) as worker:
+        within = fit_spans(by_file(captions.pairs, paths), _span_lengths(worker, captions.pairs, paths))
+        pairs = [pair for pair in within.pairs if pair.file in paths]
+        entries = list(dict.fromkeys((pair.file, pair.start, pair.end) for pair in pairs))
+        pixels = _room((len(entries), frames, size.height, size.width, 3), explorer.settings.data_dir)
         for done, entry in enumerate(entries):
             yield Progress("decode", done, len(entries), entry[0])
             try:
@@ -208,10 +222,20 @@ def load_pixels(
             pixels[len(counts), : len(found)] = found
             counts[entry] = len(found)
     if not counts:
-        raise ExplorerError(f"none of the captioned files can be read: {failed[0]}")
+        raise ExplorerError(f"none of the captioned files can be read: {[*failed, *within.notices][0]}")
     if failed:
         notices += (f"{len(failed)} of {len(entries)} videos could not be read and are left out: {failed[0]}",)
-    return pixel_data(captions.pairs, counts, pixels), (*captions.notices, *notices)
+    return pixel_data(pairs, counts, pixels), (*captions.notices, *notices, *within.notices)
+
+
+def _span_lengths(worker: DecodeWorker, pairs: Iterable[CaptionPair], paths: dict[str, Path]) -> dict[str, float]:
+    """Seconds of the files that have captions of spans; what cannot be probed is told when it is decoded."""
+    found = {}
+    for name in dict.fromkeys(pair.file for pair in pairs if pair.start is not None and pair.file in paths):
+        if paths[name].suffix.lower() not in PICTURES:
+            with contextlib.suppress(ExplorerError, OSError):
+                found[name] = worker.probe(str(paths[name])).duration
+    return found
 
 
 def _pixels_of(worker: DecodeWorker, path: Path, entry: Entry, *, size: FrameSize, frames: int) -> np.ndarray:

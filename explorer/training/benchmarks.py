@@ -10,7 +10,8 @@ from typing import Any
 
 from explorer.config import ASSETS
 from explorer.records import CaptionPair, ExplorerError
-from explorer.training.captions import CaptionSet, Line, read_text, table_lines
+from explorer.training.caption_files import Line, read_text, table_lines
+from explorer.training.captions import CaptionSet
 
 PUBLISHED = ASSETS / "published_results.json"
 SPLITS = ("train", "val", "test")
