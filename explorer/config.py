@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import ipaddress
 import json
 import os
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -25,6 +27,7 @@ _RESOURCES = PACKAGE_DIR if (PACKAGE_DIR / "assets").is_dir() else PACKAGE_DIR.p
 ASSETS = _RESOURCES / "assets"
 SHIPPED_CHECKPOINTS = _RESOURCES / "checkpoints"
 SETTINGS, SEEN = "settings.json", "settings.seen"  # written by a person; its checksum at the last start, by the app
+HOST_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?")
 TEXT_LEVELS = ("prompted", "contextual", "learned")
 
 
@@ -134,11 +137,16 @@ class Settings:
     decoder: str = "pyav"  # pyav | decord
     device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
     port: int = 7860  # the first one tried
+    listen: str = "127.0.0.1"  # the address listened on; a container whose port is published needs 0.0.0.0
+    hosts: str = ""  # names, with commas, that the page may be asked by besides this machine's own: nas.local
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
 
     def __post_init__(self) -> None:
         _check(self.decoder in ("pyav", "decord"), f"decoder must be pyav or decord, not {self.decoder!r}")
         _check(0 <= self.port <= 65535, f"port must be in 0..65535, not {self.port}")
+        _check(_is_address(self.listen), f"listen must be an IPv4 address such as 127.0.0.1, not {self.listen!r}")
+        odd = [name for name in self.host_names if not HOST_NAME.fullmatch(name)]
+        _check(not odd, f"hosts must be plain names without a port, such as nas.local, not {', '.join(odd)}")
 
     @classmethod
     def load(cls, **overrides: Any) -> Settings:
@@ -156,8 +164,20 @@ class Settings:
             raise ExplorerError(f"settings: {error}") from error
 
     @property
+    def host_names(self) -> tuple[str, ...]:
+        """The names in `hosts`, in lower case."""
+        return tuple(name.strip().lower() for name in self.hosts.split(",") if name.strip())
+
+    @property
     def database(self) -> Path:
         return self.data_dir / "index.db"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return ipaddress.ip_address(text).version == 4
+    except ValueError:
+        return False
 
 
 def _environment() -> dict[str, Any]:

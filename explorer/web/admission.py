@@ -3,7 +3,7 @@
 A page of any web site can send requests to 127.0.0.1 and, by re-binding a name, even read the answers. So each
 request is checked in this order, and what no rule lets through is refused:
 
-    Host              exactly ours                                        else 421
+    Host              a name of this machine itself, or an allowed one    else 421; the port may be a forwarded one
     method            GET, HEAD or POST                                   else 405
     Origin            absent (reads only) or exactly http://<our Host>    else 403; the word null is refused too
     Sec-Fetch-Site    absent, none or same-origin                         else 403; see below for the one exception
@@ -16,14 +16,19 @@ browser), for a top-level navigation to / with GET. A stranger does not know the
 The cookie is SameSite=Strict, and a redirect would still count as begun by the other site, so that click is answered
 by a small page which moves on by itself.
 
+A name that was re-bound to this machine is the stranger's own in Host, whatever the port; behind a forwarded port (SSH,
+a container, WSL) the browser's Host is localhost with a port that is not ours. So the name decides, and not the port.
+
 A cookie belongs to a host name and not to a port: another server on the same machine which the person visits could
-read it. Its name carries our port, so that two of our own do not collide; such a server already runs on the machine.
+read it. Its name carries the port the browser sees, so that two of our own do not collide; such a server already runs
+on the machine.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import parse_qs
@@ -32,6 +37,8 @@ from explorer.web.routes import OPEN, body_limit, is_plain, route_of
 
 MAX_TARGET = 8192  # bytes of path and query; the page's longest is under 1,000
 ADVICE = "Open HCMI Explorer with the link printed in the terminal it was started from."
+LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+HOST = re.compile(r"([a-z0-9.-]+|\[::1\])(?::(\d{1,5}))?")  # as browsers write it; nothing that HTML would read
 STRANGER = "Only this app's own page may ask. " + ADVICE
 
 
@@ -73,15 +80,30 @@ def cookie_name(port: int) -> str:
     return f"hcmi_explorer_{port}"
 
 
-def hosts(port: int) -> tuple[str, ...]:
-    """The Host values that name us: 127.0.0.1 and localhost; we do not listen on ::1."""
-    names = (f"127.0.0.1:{port}", f"localhost:{port}")
-    return names + ("127.0.0.1", "localhost") if port == 80 else names  # browsers leave out :80
+def _name(host: str) -> str:
+    """The name in a Host value, "" where it is not plainly written."""
+    found = HOST.fullmatch(host)
+    return found[1] if found else ""
 
 
-def _host(asked: Request, port: int) -> Verdict:
+def _seen_port(asked: Request, port: int) -> int:
+    """The port the browser sees: another one than ours behind a forwarded port; browsers leave out :80."""
+    found = HOST.fullmatch("".join(asked.all(b"host")))
+    return int(found[2] or 80) if found else port
+
+
+def _host(asked: Request, names: tuple[str, ...]) -> Verdict:
     found = asked.all(b"host")
-    return PASS if len(found) == 1 and found[0] in hosts(port) else Verdict(421, "This address is not served here.")
+    name = _name(found[0]) if len(found) == 1 else ""
+    if name and name in (*LOOPBACK, *names):
+        return PASS
+    if not name or name.startswith("["):
+        return Verdict(421, "This address is not served here. " + ADVICE)
+    return Verdict(
+        421,
+        f"This page was asked for as {name}, which is not a name of this machine itself. {ADVICE} If {name} is how you "
+        f"reach it, start it with EXPLORER_HOSTS={name} set.",
+    )
 
 
 def _method(asked: Request) -> Verdict:
@@ -131,7 +153,11 @@ def _secret(asked: Request, port: int, token: str) -> Verdict:
     if asked.path == b"/" and asked.tokens():
         right = asked.method == "GET" and _matches(asked.tokens(), token)
         return _welcome(asked, port, token) if right else Verdict(401, ADVICE)
-    return PASS if _matches(_cookies(asked, cookie_name(port)), session_of(token)) else Verdict(401, ADVICE)
+    return (
+        PASS
+        if _matches(_cookies(asked, cookie_name(_seen_port(asked, port))), session_of(token))
+        else Verdict(401, ADVICE)
+    )
 
 
 def _cookies(asked: Request, name: str) -> list[str]:
@@ -145,14 +171,14 @@ def _cookies(asked: Request, name: str) -> list[str]:
 
 
 def _welcome(asked: Request, port: int, token: str) -> Verdict:
-    cookie = f"{cookie_name(port)}={session_of(token)}; HttpOnly; SameSite=Strict; Path=/"
+    cookie = f"{cookie_name(_seen_port(asked, port))}={session_of(token)}; HttpOnly; SameSite=Strict; Path=/"
     kept = ((b"set-cookie", cookie.encode()), (b"cache-control", b"no-store"))
     if asked.all(b"sec-fetch-site") in ([], ["none"], ["same-origin"]):
         return Verdict(303, "Opening HCMI Explorer.", (*kept, (b"location", b"/")))
     return Verdict(200, "Opening HCMI Explorer.", (*kept, (b"refresh", b"0; url=/")))
 
 
-def judge(asked: Request, *, port: int, token: str, uploads: str = "") -> Verdict:
+def judge(asked: Request, *, port: int, token: str, uploads: str = "", names: tuple[str, ...] = ()) -> Verdict:
     """Decide on one request; the checks and their order are the table at the top of this file.
 
     Args:
@@ -160,12 +186,13 @@ def judge(asked: Request, *, port: int, token: str, uploads: str = "") -> Verdic
         port: the port we listen on.
         token: the secret of the printed link.
         uploads: the folder Gradio keeps this page's own uploads in; files elsewhere are not given out.
+        names: host names allowed besides this machine's own.
 
     Returns:
         The first refusal, the welcome that sets the cookie, or PASS.
     """
     checks = (
-        _host(asked, port),
+        _host(asked, names),
         _method(asked),
         _origin(asked),
         _site(asked, token),

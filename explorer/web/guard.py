@@ -57,8 +57,8 @@ SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'; frame-ance
 class Guard:
     """ASGI middleware: refuses a request, or passes it on without foreign hints and answers with safe headers."""
 
-    def __init__(self, app: Any, *, port: int, token: str, uploads: str = "") -> None:
-        self.app, self.port, self.token, self.uploads = app, port, token, uploads
+    def __init__(self, app: Any, *, port: int, token: str, uploads: str = "", names: tuple[str, ...] = ()) -> None:
+        self.app, self.port, self.token, self.uploads, self.names = app, port, token, uploads, names
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
         if scope["type"] == "lifespan":
@@ -66,7 +66,7 @@ class Guard:
         if scope["type"] != "http":  # the page speaks only HTTP
             return await send({"type": "websocket.close", "code": 1008})
         asked = Request(scope["method"], scope["raw_path"], scope["query_string"], tuple(scope["headers"]))
-        verdict = judge(asked, port=self.port, token=self.token, uploads=self.uploads)
+        verdict = judge(asked, port=self.port, token=self.token, uploads=self.uploads, names=self.names)
         if verdict.status:
             return await _answer(verdict, send)
         await self._pass_on(scope, receive, send)

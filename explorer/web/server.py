@@ -144,8 +144,8 @@ def create_app(
     return app
 
 
-def bind(first: int) -> socket.socket:
-    """A socket on 127.0.0.1 at the first free port from `first` on; 0 lets the system choose.
+def bind(first: int, *, address: str = HOST) -> socket.socket:
+    """A socket on this machine alone, or on the given address, at the first free port from `first` on; 0: any.
 
     Raises:
         ExplorerError: none of them is free.
@@ -155,7 +155,7 @@ def bind(first: int) -> socket.socket:
         if os.name == "posix":  # on Windows this would let two servers share a port
             found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            found.bind((HOST, port))
+            found.bind((address, port))
             found.listen(128)
             return found
         except OSError as error:
@@ -182,7 +182,13 @@ def settings_of(app: Any) -> uvicorn.Config:
 
 
 def run(
-    explorer: Any, listening: socket.socket, *, token: str, uploads: str, ready: Callable[[], None] = lambda: None
+    explorer: Any,
+    listening: socket.socket,
+    *,
+    token: str,
+    uploads: str,
+    names: tuple[str, ...] = (),
+    ready: Callable[[], None] = lambda: None,
 ) -> None:
     """Serve until Ctrl-C: a waiting page at once, the real one as soon as it is made; `ready` is called then.
 
@@ -203,7 +209,7 @@ def run(
         return app
 
     opening = Opening(made, failed=failed)
-    server = uvicorn.Server(settings_of(Guard(opening, port=port, token=token, uploads=uploads)))
+    server = uvicorn.Server(settings_of(Guard(opening, port=port, token=token, uploads=uploads, names=names)))
     with contextlib.suppress(KeyboardInterrupt):  # uvicorn raises it again once all is closed
         server.run(sockets=[listening])
     if problems:
@@ -233,12 +239,15 @@ def serve(
         ExplorerError: GRADIO_SHARE is set, or no port is free.
     """
     prepare_environment(settings.data_dir)
-    token, listening = link_token(settings.data_dir), bind(settings.port)
+    token, listening = link_token(settings.data_dir), bind(settings.port, address=settings.listen)
     with listening:
         port = listening.getsockname()[1]
         url = link(port, token)
         started(port, url)
         say(f"HCMI Explorer is open at {url}\nPress Ctrl-C here to stop it.")
+        if settings.listen != HOST:
+            say(f"It listens on {settings.listen}: whoever reaches that port and has the link can open it.")
         if open_browser:
             open_link(url)
-        run(explorer, listening, token=token, uploads=str(settings.data_dir / UPLOADS), ready=ready)
+        uploads = str(settings.data_dir / UPLOADS)
+        run(explorer, listening, token=token, uploads=uploads, names=settings.host_names, ready=ready)

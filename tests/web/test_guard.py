@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from benchmarks.faults.guard import cases, wrong
-from explorer.web.admission import PASS, Request, cookie_name, judge, session_of
+from explorer.config import Settings
+from explorer.records import ExplorerError
+from explorer.web.admission import PASS, Request, Verdict, cookie_name, judge, session_of
 from explorer.web.guard import HEADERS
 from explorer.web.routes import is_plain, route_of
 from tests.support.site import TOKEN, Site, send
@@ -161,7 +163,6 @@ def test_port_80_is_named_without_its_number() -> None:
     cookie = f"{cookie_name(80)}={session_of(TOKEN)}"
     asked = Request("GET", b"/", b"", ((b"host", b"localhost"), (b"cookie", cookie.encode())))
     assert judge(asked, port=80, token=TOKEN) == PASS
-    assert judge(asked, port=7860, token=TOKEN).status == 421
 
 
 def test_a_cookie_of_another_token_is_refused() -> None:
@@ -173,3 +174,47 @@ def test_a_cookie_of_another_token_is_refused() -> None:
 def test_content_length_must_be_a_number() -> None:
     for value in ("-1", "1e3", "0x10", " 5", "\xb2"):
         assert ask("/gradio_api/queue/join", "POST", origin="http://127.0.0.1:7860", content_length=value) == 400
+
+
+def opened(host: str, *, names: tuple[str, ...] = ()) -> Verdict:
+    """What the link gets by a Host, without a cookie."""
+    asked = Request("GET", b"/", f"token={TOKEN}".encode(), ((b"host", host.encode("latin-1")),))
+    return judge(asked, port=7860, token=TOKEN, names=names)
+
+
+def test_a_forwarded_port_opens_the_page_and_keeps_its_own_cookie() -> None:
+    welcome = opened("localhost:9999")
+    cookie = dict(welcome.headers)[b"set-cookie"].split(b";")[0]
+    assert welcome.status == 303 and cookie.startswith(b"hcmi_explorer_9999=")
+    seen = ((b"host", b"localhost:9999"), (b"origin", b"http://localhost:9999"), (b"cookie", cookie))
+    assert judge(Request("POST", b"/gradio_api/queue/join", b"", seen), port=7860, token=TOKEN) == PASS
+    foreign = (seen[0], (b"origin", b"http://localhost:3000"), seen[2])
+    assert judge(Request("POST", b"/gradio_api/queue/join", b"", foreign), port=7860, token=TOKEN).status == 403
+
+
+def test_a_foreign_name_is_refused_with_what_to_set_until_it_is_allowed() -> None:
+    refused = opened("nas.local:7860")
+    assert refused.status == 421 and "EXPLORER_HOSTS=nas.local" in refused.reason
+    assert opened("nas.local:8080", names=("nas.local",)).status == 303
+    for host in (
+        "evil.example",
+        "localhost.evil.example",
+        "127.0.0.1.evil.example:7860",
+        "nas.local.evil",
+        "0.0.0.0:7860",
+    ):
+        assert opened(host, names=("nas.local",)).status == 421, host
+    for host in ("<script>", "a b", "", "localhost:7860@evil", "LOCALHOST", "[::2]:7860", "localhost:999999"):
+        verdict = opened(host)
+        assert verdict.status == 421 and "<" not in verdict.reason and "EXPLORER_HOSTS=<" not in verdict.reason
+
+
+def test_the_names_and_the_address_are_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EXPLORER_HOSTS", "NAS.local, box")
+    monkeypatch.setenv("EXPLORER_LISTEN", "0.0.0.0")
+    settings = Settings.load(data_dir=tmp_path)
+    assert settings.host_names == ("nas.local", "box") and settings.listen == "0.0.0.0"
+    for name, value in (("EXPLORER_HOSTS", "http://a"), ("EXPLORER_HOSTS", "*"), ("EXPLORER_LISTEN", "everywhere")):
+        with monkeypatch.context() as other, pytest.raises(ExplorerError, match="settings: "):
+            other.setenv(name, value)
+            Settings.load(data_dir=tmp_path)
