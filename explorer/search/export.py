@@ -7,9 +7,11 @@ import csv
 import io
 import json
 import os
+import re
 import tempfile
 import xml.etree.ElementTree as ET
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import quote
@@ -31,6 +33,7 @@ COLUMNS = (
 )
 BROADCAST_RATES = tuple(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120))  # 23.976, 29.97, ...
 DEFAULT_RATE = Fraction(25)
+TIMECODE = re.compile(r"\d\d:[0-5]\d:[0-5]\d[:;.]\d{2,3}")
 EDL_EVENTS = 999  # CMX3600 numbers events with three digits
 FORMULA = ("=", "+", "-", "@", "\t", "\r")  # a spreadsheet runs cells that begin so
 
@@ -52,7 +55,7 @@ def _rate_of(hit: Hit, infos: Mapping[int, VideoInfo]) -> Fraction:
     return frame_rate(info.fps) if info else DEFAULT_RATE
 
 
-def _frames(seconds: float, rate: Fraction) -> int:
+def _frames(seconds: float | Fraction, rate: Fraction) -> int:
     return max(round(Fraction(seconds).limit_denominator(1_000_000) * rate), 0)
 
 
@@ -144,15 +147,65 @@ def as_m3u(result: SearchResult) -> str:
     return "\n".join(lines) + "\n"
 
 
-def timecode(frames: int, rate: Fraction) -> str:
-    """Frames as non-drop hh:mm:ss:ff at the nominal rate.
+def drops(rate: Fraction) -> int:
+    """Frame numbers that drop-frame counting leaves out a minute: 2 at 29.97, 4 at 59.94, 0 where there is no such
+    counting."""
+    return {Fraction(30000, 1001): 2, Fraction(60000, 1001): 4, Fraction(120000, 1001): 8}.get(rate, 0)
 
-    >>> timecode(90, Fraction(30000, 1001))
-    '00:00:03:00'
+
+def timecode(frames: int, rate: Fraction, *, drop: bool = False) -> str:
+    """Frames as hh:mm:ss:ff at the nominal rate; dropping leaves out numbers, as SMPTE ST 12 counts, and has a ; in
+    front of the frames.
+
+    >>> timecode(90, Fraction(30000, 1001)), timecode(1800, Fraction(30000, 1001), drop=True)
+    ('00:00:03:00', '00:01:00;02')
     """
     nominal = max(round(rate), 1)
+    left_out = drops(rate) if drop else 0
+    if left_out:  # every minute but each tenth has left_out numbers fewer
+        minute, ten = 60 * nominal - left_out, 600 * nominal - 9 * left_out
+        tens, rest = divmod(frames, ten)
+        frames += left_out * (9 * tens + max((rest - left_out) // minute, 0))
     seconds, frame = divmod(frames, nominal)
-    return f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{frame:02d}"
+    sign = ";" if left_out else ":"
+    width = max(2, len(str(nominal - 1)))
+    return f"{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{sign}{frame:0{width}d}"
+
+
+def frames_of(code: str, rate: Fraction) -> int:
+    """The frames that a timecode counts; a ; or . in front of its frames says that numbers were dropped.
+
+    >>> frames_of("00:01:00;02", Fraction(30000, 1001)), frames_of("01:00:00:00", Fraction(25))
+    (1800, 90000)
+    """
+    hours, minutes, seconds, frame = (int(part) for part in re.split("[:;.]", code))
+    total = hours * 60 + minutes
+    count = (total * 60 + seconds) * max(round(rate), 1) + frame
+    return count - (drops(rate) * (total - total // 10) if is_drop(code) else 0)
+
+
+def is_drop(code: str) -> bool:
+    return code[8:9] in (";", ".")
+
+
+@dataclass(frozen=True)
+class _Clock:
+    """How the frames of a file are counted: its own rate, the number of its first frame, and whether numbers drop."""
+
+    rate: Fraction
+    first: int = 0
+    drop: bool = False
+
+    def code(self, frames: int) -> str:
+        """The timecode of a frame counted from the file's first."""
+        return timecode(self.first + frames, self.rate, drop=self.drop)
+
+
+def _clock_of(hit: Hit, infos: Mapping[int, VideoInfo]) -> _Clock:
+    rate, info = _rate_of(hit, infos), infos.get(hit.video_id)
+    if info is None or not TIMECODE.fullmatch(info.timecode):
+        return _Clock(rate)
+    return _Clock(rate, frames_of(info.timecode, rate), is_drop(info.timecode) and bool(drops(rate)))
 
 
 def _title(result: SearchResult) -> str:
@@ -160,19 +213,26 @@ def _title(result: SearchResult) -> str:
 
 
 def as_edl(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
-    """A CMX3600 edit list: the moments one after the other from 01:00:00:00, with the file's name and a marker each."""
-    lines = [f"TITLE: {_title(result)}", "FCM: NON-DROP FRAME", ""]
+    """A CMX3600 edit list: the moments one after the other from 01:00:00:00, with the file's name and a marker each.
+
+    Source times are the file's own timecode at its own rate; the edit list runs at the first file's.
+    """
     hits = result.hits[:EDL_EVENTS]
-    rate = _rate_of(hits[0], infos) if hits else DEFAULT_RATE  # an edit list has one rate, the first hit's
-    position = 3600 * max(round(rate), 1)
+    own = _clock_of(hits[0], infos) if hits else _Clock(DEFAULT_RATE)
+    record = replace(own, first=frames_of("01:00:00;00" if own.drop else "01:00:00:00", own.rate))
+    lines = [f"TITLE: {_title(result)}", f"FCM: {'DROP' if own.drop else 'NON-DROP'} FRAME", ""]
+    position = 0
     for number, hit in enumerate(hits, 1):
-        start = _frames(hit.start, rate)
-        length = max(_frames(hit.end, rate) - start, 1)
-        codes = (start, start + length, position, position + length)
+        source = _clock_of(hit, infos)
+        start = _frames(hit.start, source.rate)
+        end = max(_frames(hit.end, source.rate), start + 1)
+        length = max(_frames(Fraction(end - start) / source.rate, record.rate), 1)
+        codes = (source.code(start), source.code(end), record.code(position), record.code(position + length))
         lines += [
-            f"{number:03d}  AX       V     C        " + " ".join(timecode(frames, rate) for frames in codes),
+            f"{number:03d}  AX       V     C        " + " ".join(codes),
             f"* FROM CLIP NAME: {plain(os.path.basename(hit.path))}",
-            f"* LOC: {timecode(position, rate)} GREEN   {_title(result)} {hit.scores.total:.3f}",
+            f"* LOC: {record.code(position)} GREEN   {_title(result)} {hit.scores.total:.3f}",
+            *([f"* SOURCE FRAME RATE: {float(source.rate):.3f}"] if source.rate != record.rate else []),
             "",
         ]
         position += length
@@ -188,7 +248,8 @@ def _seconds(frames: int, rate: Fraction) -> str:
 def _add_resources(resources: ET.Element, result: SearchResult, infos: Mapping[int, VideoInfo]) -> None:
     """One format and one asset for each file of the hits."""
     for video_id, hit in {hit.video_id: hit for hit in reversed(result.hits)}.items():
-        rate, info = _rate_of(hit, infos), infos.get(video_id)
+        clock, info = _clock_of(hit, infos), infos.get(video_id)
+        rate = clock.rate
         duration = _frames(max(hit.duration, hit.end), rate)
         ET.SubElement(
             resources,
@@ -203,7 +264,7 @@ def _add_resources(resources: ET.Element, result: SearchResult, infos: Mapping[i
             "asset",
             id=f"a{video_id}",
             name=plain(os.path.basename(hit.path)),
-            start="0s",
+            start=_seconds(clock.first, rate),
             duration=_seconds(duration, rate),
             hasVideo="1",
             format=f"f{video_id}",
@@ -221,15 +282,20 @@ def as_fcpxml(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
     _add_resources(resources, result, infos)
     event = ET.SubElement(ET.SubElement(root, "library"), "event", name="HCMI Explorer")
     project = ET.SubElement(event, "project", name=_title(result))
-    rate = _rate_of(result.hits[0], infos) if result.hits else DEFAULT_RATE
+    clock = _clock_of(result.hits[0], infos) if result.hits else _Clock(DEFAULT_RATE)
+    rate = clock.rate
     if not result.hits:
         ET.SubElement(resources, "format", id="f0", frameDuration=_seconds(1, rate))
     sequence = ET.SubElement(
-        project, "sequence", format=f"f{result.hits[0].video_id if result.hits else 0}", tcStart="0s", tcFormat="NDF"
+        project,
+        "sequence",
+        format=f"f{result.hits[0].video_id if result.hits else 0}",
+        tcStart="0s",
+        tcFormat="DF" if clock.drop else "NDF",
     )
     spine, position = ET.SubElement(sequence, "spine"), 0
     for hit in result.hits:
-        own = _rate_of(hit, infos)
+        own = _clock_of(hit, infos)
         length = max(_frames(hit.end - hit.start, rate), 1)  # on the timeline's clock, as offset is
         ET.SubElement(
             spine,
@@ -237,9 +303,10 @@ def as_fcpxml(result: SearchResult, infos: Mapping[int, VideoInfo]) -> str:
             ref=f"a{hit.video_id}",
             name=plain(os.path.basename(hit.path)),
             offset=_seconds(position, rate),
-            start=_seconds(_frames(hit.start, own), own),
+            format=f"f{hit.video_id}",
+            start=_seconds(own.first + _frames(hit.start, own.rate), own.rate),
             duration=_seconds(length, rate),
-            tcFormat="NDF",
+            tcFormat="DF" if own.drop else "NDF",
         )
         position += length
     sequence.set("duration", _seconds(position, rate))

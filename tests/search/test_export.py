@@ -15,7 +15,7 @@ from urllib.parse import unquote_to_bytes
 import pytest
 
 from explorer.records import ExplorerError, Hit, LevelScores, Match, Query, SearchResult, VideoInfo
-from explorer.search.export import FORMATS, export, export_clips, frame_rate, render, timecode
+from explorer.search.export import FORMATS, export, export_clips, frame_rate, frames_of, render, timecode
 
 HOSTILE = [
     "/v/a b.mp4",
@@ -143,3 +143,67 @@ def test_clips_get_plain_names_in_the_folder(tmp_path: Path) -> None:
     written = export_clips(RESULT.hits, tmp_path, cut=lambda *args: asked.append(args))
     assert len({p.name for p in written}) == len(HOSTILE) and all(p.parent == tmp_path for p in written)
     assert asked[0] == ("/v/a b.mp4", 1.0, 3.5, tmp_path / "01-a b.mp4")
+
+
+NTSC, DROP = Fraction(30000, 1001), "10:20:30;12"
+CAMERA = VideoInfo(600.0, 1920, 1080, 29.97, "h264", "mp4", timecode=DROP)
+STUDIO = VideoInfo(600.0, 1920, 1080, 25.0, "h264", "mov", timecode="01:00:00:00")
+FAST = VideoInfo(600.0, 1920, 1080, 50.0, "h264", "mov", timecode="02:00:00:10")
+
+
+def of(*infos: VideoInfo) -> tuple[SearchResult, dict[int, VideoInfo]]:
+    """A result of one hit a file, each from 61.5 to 64 s."""
+    hits = tuple(hit(i, f"/v/{i}.mp4", 61.5, 64.0) for i in range(len(infos)))
+    return SearchResult(Query("x"), (), hits, True), dict(enumerate(infos))
+
+
+@pytest.mark.parametrize(("rate", "speed"), [(NTSC, 30000 / 1001), (Fraction(60000, 1001), 60000 / 1001)])
+def test_dropped_numbers_are_those_of_an_independent_counter(rate: Fraction, speed: float) -> None:
+    otio = pytest.importorskip("opentimelineio")
+    for frames in [*range(0, 20_000, 7), 1799, 1800, 17981, 17982, 17983, 107892, 2_000_000]:
+        code = timecode(frames, rate, drop=True)
+        assert code == otio.opentime.to_timecode(otio.opentime.RationalTime(frames, speed), speed, True), frames
+        assert frames_of(code, rate) == frames
+
+
+@pytest.mark.parametrize(("info", "rate"), [(CAMERA, 30000 / 1001), (STUDIO, 25.0), (FAST, 50.0)])
+def test_an_independent_reader_finds_the_moment_in_the_edit_list(info: VideoInfo, rate: float) -> None:
+    otio = pytest.importorskip("opentimelineio")
+    pytest.importorskip("otio_cmx3600_adapter")
+    result, infos = of(info, info)
+    read = otio.adapters.read_from_string(render(result, "edl", infos=infos), "cmx_3600", rate=rate)
+    first = frames_of(info.timecode, frame_rate(info.fps))
+    for clip in read.tracks[0]:
+        span = clip.source_range
+        assert abs(span.start_time.value - first - 61.5 * rate) <= 0.5 and abs(span.duration.value - 2.5 * rate) <= 0.5
+    assert read.global_start_time is None or read.global_start_time.to_seconds() >= 0
+
+
+def test_source_times_are_of_each_file_s_own_rate() -> None:
+    result, infos = of(STUDIO, FAST, CAMERA)
+    lines = [line for line in render(result, "edl", infos=infos).splitlines() if line[:3].isdigit()]
+    assert lines[0].endswith("01:01:01:13 01:01:04:00 01:00:00:00 01:00:02:12")  # 61.5 s = 1537.5 -> 1538 frames at 25
+    assert "02:01:01:35 02:01:04:10" in lines[1] and lines[1].endswith("01:00:02:12 01:00:04:24")
+    assert "10:21:31;" in lines[2] or "10:21:32;" in lines[2]
+    assert "FCM: DROP FRAME" in render(*of(CAMERA)[:1], "edl", infos={0: CAMERA})
+
+
+def test_an_independent_reader_finds_the_moments_in_the_fcpxml() -> None:
+    otio = pytest.importorskip("opentimelineio")
+    pytest.importorskip("otio_fcpx_xml_adapter")
+    result, infos = of(STUDIO, FAST, CAMERA)
+    text = render(result, "fcpxml", infos=infos)
+    read = otio.adapters.read_from_string(text, "fcpx_xml")
+    clips = list(read.find_clips())
+    assert len(clips) == 3
+    for clip, info in zip(clips, infos.values()):
+        rate = frame_rate(info.fps)
+        first = frames_of(info.timecode, rate) / rate
+        start = clip.source_range.start_time
+        assert abs(start.to_seconds() - float(first) - 61.5) < 1.0 / float(rate), info  # the reader takes 29.97 as 29
+        assert abs(clip.source_range.duration.to_seconds() - 2.5) <= 0.03
+    for asset, info in zip(ET.fromstring(text).iter("asset"), infos.values()):
+        rate = frame_rate(info.fps)
+        assert seconds(asset.get("start")) == frames_of(info.timecode, rate) / rate
+    formats = [clip.get("tcFormat") for clip in ET.fromstring(text).iter("asset-clip")]
+    assert formats == ["NDF", "NDF", "DF"]
