@@ -94,9 +94,10 @@ def _tower(explorer: Any, name: str) -> str:
     """The checkpoint of a tower, made where there is none; a download is for the page, where the size is agreed to."""
     if name == "starter":
         return "starter"
-    if not explorer.download_size(name)["cached"]:
+    offer = explorer.look_at_tower(name)
+    if not offer.here:
         raise ExplorerError(
-            f"{name} takes {explorer.download_size(name)['size_mb']} MB and is not on this machine; "
+            f"{name} takes {offer.megabytes} MB and is not on this machine; "
             "agree to the download on the Models tab, or give a local file as ARCHITECTURE@FILE"
         )
     return run(explorer.shelf.add_tower(name), as_json=False)["checkpoint"]
@@ -214,3 +215,16 @@ def check(chosen: argparse.Namespace) -> int:
     lines = [f"{'mended' if one.repaired else 'wrong'}: {one.kind}, {one.where}: {one.message}" for one in found]
     say([asdict(one) for one in found], as_json=chosen.json, text="\n".join(lines) or "all is well")
     return 0 if all(one.repaired for one in found) else 3
+
+
+def convert(chosen: argparse.Namespace) -> int:
+    from explorer.model.towers.convert import convert as write
+
+    target = chosen.out or chosen.file.with_suffix(".safetensors")
+    count = write(chosen.file, target)
+    say(
+        {"tensors": count, "file": str(target)},
+        as_json=False,
+        text=f"{target}: {count} tensors; add it as ARCHITECTURE@{target}",
+    )
+    return 0

@@ -66,6 +66,10 @@ def _parser() -> argparse.ArgumentParser:
     one.add_argument("--name", help="of the new checkpoint")
 
     commands.add_parser("models", parents=[common], help="list the checkpoints")
+    one = commands.add_parser("convert", help="make safetensors of a pickled weights file, tensors only")
+    one.add_argument("file", type=Path)
+    one.add_argument("--out", type=Path, help="the file to write; FILE.safetensors where it is not given")
+
     commands.add_parser("doctor", parents=[common], help="what this installation is made of")
     one = commands.add_parser("check", parents=[common], help="look for inconsistencies of the index")
     one.add_argument("--repair", action="store_true", help="mend what can be made again")

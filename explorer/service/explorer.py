@@ -16,6 +16,7 @@ from explorer.index.indexer import index
 from explorer.media.decode import DecodeWorker
 from explorer.records import Explanation, ExplorerError, Failure, Job, LevelWeights, Note, Progress, SearchResult
 from explorer.service import desk
+from explorer.service.adding import Offer, look
 from explorer.service.jobs import Jobs
 from explorer.service.judgements import LOOKED_THROUGH, arranged
 from explorer.service.models import Shelf
@@ -193,18 +194,17 @@ class Explorer:
         """Go back to the checkpoint that was current before."""
         return self.use_model(self.desk.previous() or self.settings.checkpoint)
 
-    def download_size(self, tower: str) -> dict[str, Any]:
-        """Megabytes a tower takes, and whether it is on this machine already."""
-        from explorer.model.towers import clip
+    def look_at_tower(self, wanted: str) -> Offer:
+        """What adding a tower by name or file would cost; nothing is fetched and nobody is asked."""
+        return look(wanted, self.settings)
 
-        cached = clip.weights_path(tower, self.settings.data_dir / "towers") is not None
-        return {"size_mb": clip.size_mb(tower), "cached": cached}
-
-    def add_tower(self, name: str, agreed: bool = False) -> int:
-        """Fetch a tower (the person having agreed to its size) and make a checkpoint of it; the job's number."""
-        if not agreed and not self.download_size(name)["cached"]:
-            raise ExplorerError(f"{name} must be downloaded; agree to its size first")
-        return self._jobs().start("download", {"tower": name})
+    def add_tower(self, wanted: str, agreed: bool = False) -> int:
+        """Fetch a tower (the person having agreed to its size) or copy a file, and make a checkpoint of it; the job's
+        number."""
+        offer = self.look_at_tower(wanted)
+        if not agreed and not offer.here:
+            raise ExplorerError(f"{offer.name} must be downloaded; agree to its size first")
+        return self._jobs().start("download", {"tower": wanted})
 
     def _download(self, arguments: dict[str, Any]) -> Iterator[Progress]:
         yield from self.shelf.add_tower(arguments["tower"])

@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from explorer.config import SHIPPED_CHECKPOINTS, ModelConfig, Settings
+from explorer.config import SHIPPED_CHECKPOINTS, Settings
 from explorer.records import ExplorerError, Progress
+from explorer.service.adding import OWN, TOWERS, add_tower
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,8 +21,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-OWN = "checkpoints"  # folder of the data folder for what was trained or added here
-PROMPT = "a video of {}"  # how a word or phrase is put to a CLIP
 TOWER_FILE = "tower.safetensors"
 ENGINES = "engines"  # folder of the data folder for image towers converted for this processor
 
@@ -96,6 +95,7 @@ class Shelf:
             weights=self.tower_tensors(folder),
             late_images=True,
             engines=self.settings.data_dir / ENGINES,
+            folder=self.settings.data_dir / TOWERS,
         )
         return Encoder(tower, load(folder, width=tower.dim), name=about["id"])
 
@@ -118,49 +118,8 @@ class Shelf:
         return next((encoder.tower for encoder in self._loaded.values() if encoder.tower.name == name), None)
 
     def add_tower(self, name: str) -> Iterator[Progress]:
-        """Fetch a tower the person agreed to, and put an untrained hierarchy on it as a checkpoint of its own.
-
-        Raises:
-            ExplorerError: unknown, or the fetch failed.
-        """
-        from explorer.model.checkpoint import save
-        from explorer.model.hcmi import HCMI
-        from explorer.model.towers import clip
-
-        folder = self.settings.data_dir / "towers"
-        if clip.weights_path(name, folder) is None:
-            yield from self._fetch(name, folder)
-        yield Progress("load", current=name)
-        from explorer.model.device import pick_device
-
-        tower = clip.load(name, device=pick_device(self.settings.device), folder=folder)
-        own = self.settings.data_dir / OWN / safe_name(name)
-        save(
-            own,
-            HCMI(ModelConfig(dim=tower.dim, prompt=PROMPT)),
-            {"tower": name, "data": "none: the tower's own ranking"},
-        )
-        yield Progress("done", summary={"checkpoint": own.name})
-
-    def _fetch(self, name: str, folder: Path) -> Iterator[Progress]:
-        from explorer.model.towers import clip
-
-        total = clip.size_mb(name)
-        child = clip.download(name, folder)
-        try:
-            while child.poll() is None:
-                done = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
-                yield Progress("download", min(done, total), total, name)
-                threading.Event().wait(0.5)
-            problem = child.stderr.read().decode("utf-8", "replace").strip() if child.stderr else ""
-        finally:
-            child.kill()
-            child.wait()
-        if child.returncode:
-            raise ExplorerError(
-                f"cannot fetch {name}: {problem.splitlines()[-1] if problem else 'no answer'}; "
-                "look at the connection and try again, or give a local file"
-            )
+        """Bring a tower the person agreed to, with a checkpoint of its own; see adding.add_tower."""
+        yield from add_tower(name, self.settings)
 
     def remove(self, name: str) -> None:
         """Delete a checkpoint the person made.
@@ -176,9 +135,3 @@ class Shelf:
             raise ExplorerError(f"{above[0]} uses the tower that {name} holds; remove {above[0]} first")
         self.forget(name)
         shutil.rmtree(folder)
-
-
-def safe_name(tower: str) -> str:
-    """A folder name for a tower: letters, digits, dots and dashes of its name."""
-    kept = "".join(c if c.isalnum() or c in ".-" else "-" for c in tower.split("@")[0])
-    return kept.strip(".-") or "tower"

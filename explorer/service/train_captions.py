@@ -135,6 +135,7 @@ def learn_unfrozen(
         ExplorerError: an HGR model, or captions or videos that cannot be used.
     """
     from explorer.model.checkpoint import describe, load
+    from explorer.service.adding import TOWERS
     from explorer.training.state import folder_of
     from explorer.training.towers.joint import own_tower
     from explorer.training.towers.unfrozen import fit_unfrozen, identity
@@ -143,7 +144,12 @@ def learn_unfrozen(
     about, weights = describe(folder), explorer.shelf.tower_tensors(folder)
     if chosen.model == "hgr" or about["config"]["model"] == "hgr":
         raise ExplorerError("--unfreeze trains HCMI; choose an HCMI base, or leave the towers frozen for HGR")
-    tower = own_tower(about["tower"], device=explorer.settings.device, weights=weights)
+    tower = own_tower(
+        about["tower"],
+        device=explorer.settings.device,
+        weights=weights,
+        folder=explorer.settings.data_dir / TOWERS,
+    )
     data, notices = yield from load_pixels(explorer, captions, chosen.videos, size=tower.frame_size)
     train, held = split_videos(data.pairs, seed=chosen.seed)
     config = replace(TrainConfig(unfreeze=chosen.unfreeze), **options(chosen))
@@ -185,7 +191,8 @@ def keep_unfrozen(
     """Save a trained model with its tower's tensors, under a tower name of its own."""
     from explorer.model.checkpoint import describe, save
     from explorer.model.towers.tower import trained_name
-    from explorer.service.models import OWN, TOWER_FILE
+    from explorer.service.adding import OWN
+    from explorer.service.models import TOWER_FILE
 
     tower = trained_name(describe(explorer.shelf.folder(base))["tower"], tensors)
     save(

@@ -25,6 +25,7 @@ from explorer.records import (
     Query,
     SearchResult,
 )
+from explorer.service.adding import Offer
 from explorer.service.judgements import Judgements, arranged
 
 READS = {"starter-hgr": ("actions", "entities")}
@@ -354,8 +355,8 @@ class LittleExplorer:
     def roll_back(self) -> None:
         self.current = "starter"
 
-    def download_size(self, name: str) -> dict[str, Any]:
-        return {"size_mb": 605.0, "cached": False}
+    def look_at_tower(self, wanted: str) -> Offer:
+        return Offer(wanted, 605, False)
 
     def add_tower(self, name: str, agreed: bool) -> int:
         self.told.append(("tower", name, agreed))

@@ -1,90 +1,24 @@
-"""Any CLIP by its open_clip name or from a local weights file; nothing is fetched unless a person agreed to the
-size."""
+"""Any CLIP by its open_clip name or from a local weights file, built as its configuration says; nothing is fetched."""
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-from collections.abc import Mapping
+import json
+import logging
+import tempfile
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from explorer.model.towers.tower import Tower, lay_over
+from explorer.model.towers.folder import CONFIG, TowerFiles, find, refuse_other_forms
+from explorer.model.towers.names import split_name
+from explorer.model.towers.tower import Tower, lay_over, sha256
 from explorer.records import ExplorerError, FrameSize
-
-PREPROCESSING = ("mean", "std", "interpolation", "resize_mode")  # what open_clip's table of weights says of pixels
-
-
-def split_name(name: str) -> tuple[str, str]:
-    """'ViT-B-16/openai' -> ('ViT-B-16', 'openai'); 'ViT-B-16@/w.safetensors' -> ('ViT-B-16', '/w.safetensors').
-
-    Raises:
-        ExplorerError: an architecture or weights tag that open_clip does not know.
-    """
-    import open_clip
-
-    arch, _, weights = name.partition("@") if "@" in name else name.rpartition("/")
-    if arch not in open_clip.list_models():
-        raise ExplorerError(
-            f"unknown tower {name!r}; write ARCHITECTURE/WEIGHTS as in open_clip, such as ViT-B-16/openai"
-        )
-    if "@" in name:
-        return arch, weights
-    if not open_clip.is_pretrained_cfg(arch, weights):
-        tags = ", ".join(open_clip.list_pretrained_tags_by_model(arch)[:6]) or "none; give a file after @"
-        raise ExplorerError(f"open_clip has no weights {weights!r} for {arch}; it has: {tags}")
-    return arch, weights
-
-
-def size_mb(name: str) -> int:
-    """Megabytes of a tower's weights in single precision, counted from its architecture without fetching anything.
-
-    Raises:
-        ExplorerError: an unknown name, or an architecture that is described elsewhere.
-    """
-    import open_clip
-
-    arch, _ = split_name(name)
-    try:
-        with torch.device("meta"):
-            model = open_clip.create_model(arch, pretrained=None, pretrained_hf=False, device="meta")
-    except Exception as error:  # an architecture that open_clip itself asks Hugging Face about
-        raise ExplorerError(f"the size of {name} is not known on this machine; choose a ViT-B or ViT-L CLIP") from error
-    return round(sum(p.numel() for p in model.parameters()) * 4 / 1e6)
-
-
-def weights_path(name: str, folder: Path) -> Path | None:
-    """The weights file of a tower where it is on this machine already, else None."""
-    import open_clip
-
-    arch, weights = split_name(name)
-    if "@" in name:
-        return Path(weights)
-    hub = open_clip.get_pretrained_cfg(arch, weights).get("hf_hub", "").strip("/")
-    if not hub:  # offered as pickled weights only
-        return None
-    return next(iter(sorted(folder.glob(f"models--{hub.replace('/', '--')}/snapshots/*/*.safetensors"))), None)
-
-
-def download(name: str, folder: Path) -> subprocess.Popen[bytes]:
-    """Fetch a tower's weights into a folder, in a child process that can be killed; the only door to the network.
-
-    Call it only after the person agreed to `size_mb`. The caller waits for the child and reads its stderr.
-    """
-    split_name(name)
-    folder.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_TELEMETRY": "1"}
-    return subprocess.Popen(
-        [sys.executable, "-m", "explorer.model.towers.clip", name, str(folder)],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env=environment,
-    )
 
 
 def load(
@@ -99,41 +33,86 @@ def load(
     """An open_clip model as a tower, from a safetensors file on this machine.
 
     Args:
+        name: ARCHITECTURE/WEIGHTS, ARCHITECTURE@FILE, or a tower of the data folder.
+        device: where it runs.
         folder: of downloaded towers; None is the data folder's.
         called: the tower's name where it is another one, since a checkpoint trained it.
         weights: what the checkpoint trained of it, laid over the file's.
         dtype: of the weights; None takes the device's quickest.
 
     Raises:
-        ExplorerError: unknown name, weights not here yet, not safetensors, or not those of the architecture.
+        ExplorerError: unknown name, weights not here yet, not safetensors, damaged, or not those of the architecture.
+    """
+    files = find(name, folder or default_folder())
+    if files is None:
+        raise ExplorerError(
+            f"the weights of {name} are not on this machine; agree to the download on the Models tab, "
+            f"or give a local file as {split_name(name)[0]}@/path/to/weights.safetensors"
+        )
+    refuse_other_forms(files.weights)
+    _refuse_other_bytes(files.weights)
+    tokenizer = tokenizer_of(files.config, files.tokenizer, name=name)
+    with ThreadPoolExecutor(1) as beside:  # the bytes are checked while the modules are made
+        digest = beside.submit(sha256, files.weights) if files.digest else None
+        model = build(files, name=name)
+    if digest is not None and digest.result() != files.digest:
+        raise ExplorerError(f"{files.weights} is damaged; remove {name} on the Models tab and add it again")
+    lay_over(model, weights or {}, name=called or name)
+    return wrap(model, tokenizer, name=called or name, device=device, dtype=dtype)
+
+
+def build(files: TowerFiles, *, name: str) -> nn.Module:
+    """The model that a configuration describes, with the file's weights.
+
+    Raises:
+        ExplorerError: the file holds other weights, or parts of the model are missing.
+    """
+    from open_clip.factory import load_checkpoint
+
+    try:
+        model = make_model(files.config, files.text)
+        load_checkpoint(model, str(files.weights))
+    except Exception as error:  # open_clip raises many kinds for a file that does not fit
+        raise ExplorerError(
+            f"{files.weights} does not hold the weights of {name.partition('@')[0]}: {_first_line(error)}; choose "
+            "another file"
+        ) from error
+    return model
+
+
+def make_model(config: dict[str, Any], text: Path | None = None) -> nn.Module:
+    """An open_clip model of a configuration, its weights still random.
+
+    Args:
+        config: {"model_cfg", "preprocess_cfg"}, as in an open_clip_config.json.
+        text: folder with the config.json of a text tower in Hugging Face's form.
     """
     import open_clip
 
-    arch, tag = split_name(name)
-    path = weights_path(name, folder or default_folder())
-    if path is None:
-        raise ExplorerError(
-            f"the weights of {name} are not on this machine; agree to the download on the Models tab, "
-            f"or give a local file as {arch}@/path/to/weights.safetensors"
-        )
-    if not path.is_file() or path.suffix != ".safetensors":
-        raise ExplorerError(f"{path} is not a safetensors file; convert the weights or choose another file")
-    _refuse_other_bytes(path)
-    known = {} if "@" in name else open_clip.get_pretrained_cfg(arch, tag)
-    try:  # a file instead of the tag: so what the tag says of pixels is handed on
-        model = open_clip.create_model(
-            arch,
-            pretrained=str(path),
-            pretrained_hf=False,
-            force_quick_gelu=bool(known.get("quick_gelu")),
-            force_preprocess_cfg={key: known[key] for key in PREPROCESSING if key in known},
-        )
-    except Exception as error:  # open_clip raises many kinds for a file that does not fit
-        raise ExplorerError(
-            f"{path} does not hold the weights of {arch}: {_first_line(error)}; choose another file"
-        ) from error
-    lay_over(model, weights or {}, name=called or name)
-    return wrap(model, tokenizer_of(arch), name=called or name, device=device, dtype=dtype)
+    known = deepcopy(config)
+    if text is not None and "hf_model_name" in known["model_cfg"]["text_cfg"]:
+        known["model_cfg"]["text_cfg"]["hf_model_name"] = str(text)
+    with tempfile.TemporaryDirectory(prefix="tower-") as place:  # open_clip reads a configuration from a folder
+        (Path(place) / CONFIG).write_text(json.dumps(known), "utf-8")
+        with _quiet():
+            return open_clip.create_model(
+                f"local-dir:{place}", load_weights=False, pretrained_image=False, pretrained_text=False
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """open_clip warns, on the root logger itself, that a model has no weights: they come next."""
+    root = logging.getLogger()
+    root.addFilter(_nothing)
+    try:
+        yield
+    finally:
+        root.removeFilter(_nothing)
+
+
+def _nothing(record: logging.LogRecord) -> bool:
+    return record.levelno > logging.WARNING
 
 
 def _refuse_other_bytes(path: Path) -> None:
@@ -149,19 +128,29 @@ def _refuse_other_bytes(path: Path) -> None:
         ) from error
 
 
-def tokenizer_of(arch: str) -> Any:
-    """open_clip's tokenizer of an architecture.
+def tokenizer_of(config: dict[str, Any], folder: Path | None, *, name: str) -> Any:
+    """open_clip's tokenizer of a configuration: CLIP's own, or Hugging Face's from a folder.
 
     Raises:
-        ExplorerError: it is one of Hugging Face's and not on this machine.
+        ExplorerError: its files are not on this machine.
     """
-    import open_clip
+    from open_clip.tokenizer import DEFAULT_CONTEXT_LENGTH, HFTokenizer, SimpleTokenizer
 
-    try:
-        return open_clip.get_tokenizer(arch)
-    except Exception as error:  # transformers raises many kinds for a file it cannot reach
+    text = config["model_cfg"].get("text_cfg", {})
+    length, more = text.get("context_length", DEFAULT_CONTEXT_LENGTH), text.get("tokenizer_kwargs", {})
+    if not text.get("hf_tokenizer_name"):
+        return SimpleTokenizer(context_length=length, **more)
+    if folder is None:
         raise ExplorerError(
-            f"the tokenizer of {arch} is not on this machine; choose a ViT-B or ViT-L CLIP, which need none"
+            f"the tokenizer of {name} is not on this machine; add the model on the Models tab, or put its "
+            "tokenizer.json and tokenizer_config.json beside the weights"
+        )
+    try:
+        return HFTokenizer(str(folder), context_length=length, tokenizer_mode=text.get("tokenizer_mode"), **more)
+    except Exception as error:  # transformers raises many kinds for files it cannot read
+        raise ExplorerError(
+            f"the tokenizer in {folder} cannot be read ({_first_line(error)}); remove {name} on the Models tab and add "
+            "it again"
         ) from error
 
 
@@ -197,20 +186,3 @@ def default_folder() -> Path:
 
 def _first_line(error: Exception) -> str:
     return (str(error) or type(error).__name__).splitlines()[0][:200]
-
-
-def _fetch(name: str, folder: str) -> None:
-    import open_clip
-
-    arch, weights = split_name(name)
-    path = open_clip.download_pretrained(open_clip.get_pretrained_cfg(arch, weights), cache_dir=folder)
-    if not str(path).endswith(".safetensors"):
-        Path(path).unlink(missing_ok=True)
-        raise ExplorerError(f"{name} is offered only as pickled weights, which are not loaded; choose another tower")
-
-
-if __name__ == "__main__":
-    try:
-        _fetch(*sys.argv[1:3])
-    except Exception as problem:
-        sys.exit(_first_line(problem))

@@ -22,6 +22,7 @@ def load_tower(
     dtype: torch.dtype | None = None,
     late_images: bool = False,
     engines: Path | None = None,
+    folder: Path | None = None,
 ) -> Tower:
     """Load a tower by name.
 
@@ -33,6 +34,7 @@ def load_tower(
         dtype: of the weights; None takes the device's quickest.
         late_images: the starter's image tower is made when the first frame comes: words are read seconds sooner.
         engines: where image towers converted for the processor are kept; None has torch encode frames.
+        folder: of downloaded towers; None is the usual data folder's.
 
     Raises:
         ExplorerError: an unknown name, weights missing, damaged or of another training, or a download not agreed to.
@@ -52,6 +54,6 @@ def load_tower(
             device=pick_device(device), name=name, weights=weights, dtype=dtype, late_images=late_images
         )
     else:
-        tower = clip.load(plain, device=pick_device(device), called=name, weights=weights, dtype=dtype)
+        tower = clip.load(plain, device=pick_device(device), folder=folder, called=name, weights=weights, dtype=dtype)
     tower.engines = engines
     return tower

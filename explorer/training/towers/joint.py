@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -32,9 +33,9 @@ class Joint(nn.Module):
         return {name: value for name, value in self.named_parameters() if value.requires_grad}
 
 
-def own_tower(name: str, *, device: str, weights: Mapping[str, Tensor]) -> Tower:
+def own_tower(name: str, *, device: str, weights: Mapping[str, Tensor], folder: Path | None = None) -> Tower:
     """A tower of its own, in single precision, that may be changed without anyone else seeing it."""
-    return load_tower(name, device=device, weights=weights, dtype=torch.float32)
+    return load_tower(name, device=device, weights=weights, dtype=torch.float32, folder=folder)
 
 
 def thaw(network: nn.Module, part: str) -> None:

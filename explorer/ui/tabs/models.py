@@ -65,7 +65,7 @@ def looking(explorer: Any) -> Any:
 
     def run(name: str | None) -> str:
         wanted = (name or "").strip()
-        return consent(wanted, explorer.download_size(wanted)) if wanted else refuse()
+        return consent(wanted, explorer.look_at_tower(wanted)) if wanted else refuse()
 
     return guarded(run)
 
@@ -75,13 +75,13 @@ def refuse() -> str:
     raise ExplorerError("no name was given; type an open_clip name or the path of a weights file")
 
 
-def consent(name: str, found: dict[str, Any]) -> str:
-    """The size in words, and the button that agrees."""
-    if found.get("cached"):
-        told, text = f"{name} is on this machine already; nothing is downloaded.", "Add it"
-    else:
-        told = f"{name} is a download of {size(1e6 * float(found.get('size_mb') or 0))} from the open_clip model hub."
+def consent(name: str, offer: Any) -> str:
+    """What adding costs in words, and the button that agrees."""
+    if offer.megabytes and not offer.here:
+        told = f"{offer.name} is a download of about {size(1e6 * offer.megabytes)} from huggingface.co."
         text = "Agree and download"
+    else:
+        told, text = offer.told or f"{offer.name} is on this machine already; nothing is downloaded.", "Add it"
     return f"<p>{safe(told)}</p>{button(text, 'agree', name, title='Then index again with it', kind='hx-primary')}"
 
 

@@ -15,7 +15,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from explorer.model.towers import clip
+from explorer.model.towers.folder import find
 from explorer.model.towers.load import load_tower
+from explorer.model.towers.names import parameters, size_mb
 from explorer.model.towers.tower import Tower, digest_of, trained_name
 from explorer.records import ExplorerError
 from tests.support.tiny_clip import ARCH, CUSTOM, DIM, LENGTH, SIZE, make, plain
@@ -137,11 +139,11 @@ def test_what_cannot_be_loaded_is_said_in_one_sentence(folder: Path) -> None:
     other = folder / "other.safetensors"
     save_file({"somebody.else": torch.zeros(3)}, str(other))
     for wrong, said in (
-        ("NoSuchArch/openai", "unknown tower"),
-        ("nonsense", "unknown tower"),
-        ("ViT-B-16/nobody", "open_clip has no weights"),
-        (f"{ARCH}@{folder / 'gone.safetensors'}", "not a safetensors file"),
-        (f"{ARCH}@{text}", "not a safetensors file"),
+        ("NoSuchArch/openai", "no published CLIP"),
+        ("nonsense", "no published CLIP"),
+        ("ViT-B-16/nobody", "did you mean ViT-B-16/"),
+        (f"{ARCH}@{folder / 'gone.safetensors'}", "there is no file"),
+        (f"{ARCH}@{text}", "pickled file.*explorer convert"),
         (f"{ARCH}@{broken}", "not a safetensors file"),
         (f"{ARCH}@{other}", "does not hold the weights"),
         (f"RN50@{name.partition('@')[2]}", "does not hold the weights"),
@@ -155,21 +157,21 @@ def test_weights_that_are_not_here_are_not_fetched(folder: Path, monkeypatch: py
     monkeypatch.setenv("EXPLORER_DATA_DIR", str(folder / "data"))
     with pytest.raises(ExplorerError, match="agree to the download"):
         load_tower("ViT-B-32/laion2b_s34b_b79k", device="cpu")
-    assert clip.weights_path("ViT-B-32/laion2b_s34b_b79k", folder) is None
+    assert find("ViT-B-32/laion2b_s34b_b79k", folder) is None
 
 
 def test_the_size_is_counted_without_weights(folder: Path) -> None:
     name = make(folder)
-    parameters = sum(value.numel() for value in load_file(name.partition("@")[2]).values())
-    assert clip.size_mb(name) == round(parameters * 4 / 1e6) > 0
-    assert (
-        clip.size_mb("ViT-B-32/laion2b_s34b_b79k") == 605
-    )  # 151,277,313 parameters, as open_clip's table of models says
+    stored = sum(value.numel() for value in load_file(name.partition("@")[2]).values())
+    assert parameters(name) == stored > 0
+    # as open_clip's table of models says: 151,277,313 parameters
+    assert parameters("ViT-B-32/laion2b_s34b_b79k") == 151_277_313 and size_mb("ViT-B-32/laion2b_s34b_b79k") == 605
 
 
 def test_the_weights_tag_says_activation_and_pixels(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """OpenAI's weights want QuickGELU, SigLIP's other means and a squash: open_clip keeps that beside the tag, not in the file."""
     name = make(folder)
+    other = load_tower(name, device="cpu")
     cache = folder / "models--some--tiny" / "snapshots" / "0"
     cache.mkdir(parents=True)
     shutil.copy(name.partition("@")[2], cache / "open_clip_model.safetensors")
@@ -184,7 +186,6 @@ def test_the_weights_tag_says_activation_and_pixels(folder: Path, monkeypatch: p
     }
     monkeypatch.setitem(open_clip.pretrained._PRETRAINED, ARCH, table)
     tower = clip.load(f"{ARCH}/here", device=torch.device("cpu"), folder=folder)
-    other = load_tower(name, device="cpu")
     assert tower.name == f"{ARCH}/here" and tower.frame_size.fit == "squash" and other.frame_size.fit == "crop"
     white = np.full((1, SIZE, SIZE, 3), 255, np.uint8)
     torch.testing.assert_close(tower.preprocess(white), torch.full((1, 3, SIZE, SIZE), 2.0))  # (1 - 0.5) / 0.25

@@ -154,7 +154,10 @@ def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, pa
         after = explorer.shelf.encoder("deep")
         plain, digest = split_trained(after.tower_name)
         assert (
-            plain == name and len(digest) == 12 and after.tower_name != before.tower_name and after.name != before.name
+            plain == before.tower_name
+            and len(digest) == 12
+            and after.tower_name != before.tower_name
+            and after.name != before.name
         )
         pixels = data.frames(0)
         assert np.abs(after.encode_frames(pixels).astype(np.float32) - before.encode_frames(pixels)).max() > 0.01
@@ -300,7 +303,7 @@ def test_the_command_decodes_trains_and_says_what_it_kept(
         assert summary["kept"] == (summary["after"]["rsum"] > summary["before"]["rsum"])
         assert summary["checkpoint"] == ("mine" if summary["kept"] else base)
         assert any("broken.mp4" in notice for notice in summary["notices"])
-        assert (explorer.shelf.encoder(summary["checkpoint"]).tower_name != name) == summary["kept"]
+        assert (explorer.shelf.encoder(summary["checkpoint"]).tower_name != done.summary["tower"]) == summary["kept"]
         with pytest.raises(ExplorerError, match="--unfreeze trains HCMI"):
             list(learn(explorer, arguments(captions, base, model="hgr")))
 
