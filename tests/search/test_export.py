@@ -202,7 +202,8 @@ def test_an_independent_reader_finds_the_moments_in_the_fcpxml() -> None:
         start = clip.source_range.start_time
         assert abs(start.to_seconds() - float(first) - 61.5) < 1.0 / float(rate), info  # the reader takes 29.97 as 29
         assert abs(clip.source_range.duration.to_seconds() - 2.5) < 2.0 / float(rate)
-    for asset, info in zip(ET.fromstring(text).iter("asset"), infos.values()):
+    for asset in ET.fromstring(text).iter("asset"):
+        info = infos[int(asset.get("id")[1:])]
         rate = frame_rate(info.fps)
         assert seconds(asset.get("start")) == frames_of(info.timecode, rate) / rate
     formats = [clip.get("tcFormat") for clip in ET.fromstring(text).iter("asset-clip")]
