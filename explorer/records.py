@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -198,9 +198,19 @@ class Match:
     found: bool
 
 
+Strength = Literal["strong", "likely", "weak"]
+
+
 @dataclass(frozen=True)
 class Hit:
-    """A ranked moment. `agreement` in [0, 1] is how unusual it is among unrelated captions, over the levels."""
+    """A ranked moment.
+
+    `strength` is the one word to show of it, from `percentile`: "strong" and "likely" moments stand out from what
+    chance gives in this library, "weak" ones do not. `percentile` in [0, 1] is the share of unrelated descriptions of
+    the same form (a noun, a phrase, a sentence; pictures for a picture) whose best moment of this library fits them less
+    than this moment fits the query. `agreement` in [0, 1] is how unusual the moment is among what unrelated descriptions
+    reach in the same moment, over the levels; `calibrated` gives that level by level.
+    """
 
     video_id: int
     public_id: str  # opaque, for /media and /still
@@ -222,6 +232,28 @@ class Hit:
     judged_by: str = ""  # what they judged: video, clip or frame
     recorded: float | None = None  # seconds since the epoch, UTC; None where unknown
     recorded_by: str = ""  # where that comes from: container, name or file (its time)
+    strength: Strength = "likely"
+    percentile: float = 0.0
+
+    @property
+    def weak(self) -> bool:
+        """Whether chance alone would give a moment like this: the page folds it."""
+        return self.strength == "weak"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a whole answer, from the strength of its best moment.
+
+    "found": a moment is strong; "unsure": the best is likely, and may be what was asked; "nothing": all are weak, or
+    there is none. `sentence` says so to a person ("Nothing here looks like ..."); empty for "found".
+    """
+
+    state: Literal["found", "unsure", "nothing"]
+    sentence: str = ""
+
+
+FOUND = Verdict("found")
 
 
 @dataclass(frozen=True)
@@ -231,8 +263,7 @@ class SearchResult:
     query: Query
     phrases: tuple[Phrase, ...]
     hits: tuple[Hit, ...]
-    confident: bool  # False: probably nothing here
-    reason: str = ""  # why not confident, or why empty, in one sentence
+    verdict: Verdict = FOUND
     seconds: float = 0.0
     checkpoint: str = ""
     reads: tuple[str, str] = (
@@ -240,13 +271,25 @@ class SearchResult:
         "words",
     )  # what the middle and the fine level compare; HGR's: actions, entities
 
+    @property
+    def confident(self) -> bool:
+        """False: nothing here looks like what was asked, or nothing is here."""
+        return self.verdict.state != "nothing"
+
+    @property
+    def reason(self) -> str:
+        """Why the answer is doubtful or empty, in one sentence; empty where it is neither."""
+        return self.verdict.sentence
+
 
 @dataclass(frozen=True)
 class Explanation:
-    """Why a window met a query.
+    """Why a moment met a query: the moment exactly, from start to end.
 
-    phrase_clip (P, C) and word_frame (W, F) are cosines; clip_spans lists for each clip every [start, end] it covers;
-    assignment (F, C) is the share of each frame in each clip; curve is (times, totals) over the file's windows.
+    phrase_clip (P, C) and word_frame (W, F) are cosines; clips stand in the order of time, and clip_spans lists for each
+    every [start, end] it covers; assignment (F, C) is the share of each frame in each clip; curve is (times, totals)
+    over the file's windows. scale gives for each level two cosines that are the same for every query and moment of a
+    library: what an unrelated pair has on average (chance: white on a heatmap), and what one in a thousand reaches.
     """
 
     phrases: tuple[str, ...]
@@ -261,6 +304,9 @@ class Explanation:
     curve: np.ndarray
     learned_phrases: tuple[tuple[tuple[str, float], ...], ...] = ()  # each learned phrase as (word, weight)
     reads: tuple[str, str] = ("phrases", "words")  # what its rows are; HGR's: actions, entities
+    start: float = 0.0  # seconds
+    end: float = 0.0
+    scale: dict[str, tuple[float, float]] = field(default_factory=dict)  # level -> chance, one in a thousand
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ EVERYTHING = {*ALLOWED}
 TOP = {"__init__", "__main__", "cli"}  # the command line, which alone prints
 ALLOWED |= dict.fromkeys(TOP, EVERYTHING | TOP)
 
-TORCH_ROOMS = ("model/", "training/", "search/rerank.py", "search/calibrate.py")
+TORCH_ROOMS = ("model/", "training/", "search/score.py", "search/calibrate.py")
 TORCH = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors"}
 VERIFIED = (
     "model/towers/starter.py",

@@ -1,5 +1,5 @@
-"""What a score means: a bank of unrelated captions gives each window and level a null distribution to stand out
-from."""
+"""What a score means: unrelated descriptions say what chance gives in this library, and every word about a hit comes from
+there."""
 
 from __future__ import annotations
 
@@ -8,59 +8,121 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import erf, log, sqrt
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from explorer.records import ExplorerError, TextFeatures
-from explorer.search.rerank import Encoder, array, compare, presence
+from explorer.records import LEVELS, ExplorerError, Strength, TextFeatures
 from explorer.search.retrieve import Library
+from explorer.search.score import Encoder, Scored, array, compare, presence, take, total
+
+Form = Literal["word", "phrase", "sentence", "picture"]
 
 BANK_FILE = "caption_bank.txt"
 SAMPLE = 256  # windows of the library that stand for all: the null's quantiles move by under 0.03
 QB_BETA = 20.0  # inverse temperature of QB-Norm (arXiv 2112.12777)
+ARTICLES = frozenset({"a", "an", "the"})
+PHRASE_WORDS = 3  # a text of more words, articles aside, is a sentence
+# Spreads above chance from which a moment is likely and strong, by the form of what was asked. Drawn on libraries of
+# photos and slide-shows apart from every test set, by `python -m benchmarks.doubt`: likely leaves out 5 % of the best
+# moments of what such a library shows, strong is reached by 10 % of what it does not show.
+LINES: dict[Form, tuple[float, float]] = {
+    "word": (-0.8, 1.0),
+    "phrase": (-0.8, 1.0),
+    "sentence": (0.0, 1.5),
+    "picture": (0.0, 1.5),
+}
+LOW, MIDDLE = 0.25, 0.5  # quantiles of the bank's bests that tell chance: the upper half may be things that are there
+QUARTILE = 0.6745  # standard deviations between these two of a normal distribution
 # Standing from which a phrase counts as found. Read in its sentence, a phrase shares the sentence's standing, so the
-# line is higher: it
-# leaves out 15 % of what Flickr8k's validation photos show (benchmarks/absence.py). As texts of their own, 65 % of a
-# clip's own phrases stand above 1 and 17 % of other clips' (46 clips, an earlier tower).
+# line is higher: it leaves out 15 % of what Flickr8k's validation photos show (benchmarks/absence.py).
 FOUND_Z = {"prompted": 1.0, "contextual": 2.3, "learned": 2.3}
-EVIDENCE = 0.8  # spreads above chance; doubts 5 % of present queries on Flickr8k validation (benchmarks/absence.py)
-SLOPE = 1.0  # of confidence over evidence, in spreads
+UNUSUAL = 0.999  # quantile of unrelated cosines that ends the scale of a heatmap
+MOST_CELLS = 512  # frames of the sample that tell it
 MOST_WINDOWS = 1 << 31  # more than any library holds: asks the sample for all
-CONFIDENT = 0.5  # confidence from which a result is shown without a warning
 FEW_WINDOWS = 32  # below about this many, the library itself is too small to say what is usual
+
+
+@dataclass(frozen=True)
+class Chance:
+    """The best fit that something unrelated finds in a whole library: a normal distribution."""
+
+    middle: float
+    spread: float
+
+    def above(self, totals: np.ndarray) -> np.ndarray:
+        """How far totals lie above chance, in spreads."""
+        return (totals - self.middle) / self.spread
 
 
 @dataclass(frozen=True)
 class Calibration:
     """The null of one encoder over one state of the library.
 
-    texts is the model's TextLevels of the B captions; phrases (N, D) are their phrases' vectors; reference is the
-    model's VideoLevels of S sampled windows; null (B, S, 3) are the level scores of captions and sampled windows.
+    texts gives for each form of text the model's TextLevels of the bank's B descriptions of that form, null their level
+    scores (B, S, 3) with S sampled windows; phrases (N, D) are the vectors of all their phrases; reference is the
+    model's VideoLevels of the sampled windows and files (S,) the file of each.
     """
 
     encoder: str
     generation: int
-    texts: Any
+    texts: dict[Form, Any]
+    null: dict[Form, np.ndarray]
     phrases: np.ndarray
     reference: Any
-    null: np.ndarray
+    files: np.ndarray
+    weights: Any  # LevelWeights of the checkpoint: a slider orders hits, and changes nothing of what chance gives
     windows: int = 0  # of the whole library
 
     @cached_property
-    def chance(self) -> tuple[float, float]:
-        """Evidence that an unrelated text finds in the whole library by chance alone: its middle and its spread.
+    def chances(self) -> dict[Form, Chance]:
+        """Chance for each form of text."""
+        return {form: self._chance(total(null, self.weights)) for form, null in self.null.items()}
 
-        The bank's best evidence over the sample tells both (median, and median distance x 1.4826: captions that the
-        library happens to show do not move them). Beyond the sample the best of N grows like sqrt(2 ln N), as a
-        normal's.
+    @cached_property
+    def picture_chance(self) -> Chance | None:
+        """Chance for a picture: what other files' windows resemble it; None in a library of one file."""
+        video = array(self.reference.video)
+        cosines = np.where(self.files[:, None] == self.files[None], np.nan, video @ video.T)
+        return self._chance(cosines[np.isfinite(cosines).any(1)]) if np.isfinite(cosines).any() else None
+
+    @cached_property
+    def scale(self) -> dict[str, tuple[float, float]]:
+        """For each level the cosine of an unrelated pair: on average, and what one in a thousand reaches."""
+        clips = array(self.reference.clips)[array(self.reference.clip_mask)]
+        frames = array(self.reference.frames)[array(self.reference.frame_mask)]
+        frames = frames[np.unique(np.linspace(0, len(frames) - 1, MOST_CELLS).astype(np.int64))]
+        words = np.concatenate([array(texts.words)[array(texts.word_mask)] for texts in self.texts.values()])
+        pairs = (np.concatenate([null[..., 0] for null in self.null.values()]), self.phrases @ clips.T, words @ frames.T)
+        return {
+            level: (float(cosines.mean()), float(np.quantile(cosines, UNUSUAL))) for level, cosines in zip(LEVELS, pairs)
+        }
+
+    def _chance(self, totals: np.ndarray) -> Chance:
+        """Chance from totals (B, S) of unrelated queries and sampled windows; NaN where a pair does not count.
+
+        Their best windows tell it, by two quantiles of the lower half. Beyond the sample the best of N grows like
+        sqrt(2 ln N), as a normal's.
         """
-        table = evidence(standing(self.null, self.null))  # (B, S)
-        best, sampled = table.max(1), table.shape[1]
-        middle = float(np.median(best))
-        spread = 1.4826 * float(np.median(np.abs(best - middle)))
+        best, sampled = np.nanmax(totals, axis=1), totals.shape[1]
+        low, middle = np.quantile(best, [LOW, MIDDLE])
         growth = sqrt(2 * log(max(self.windows, sampled, 2))) - sqrt(2 * log(max(sampled, 2)))
-        return middle + growth * float(table.std()), max(spread, 1e-6)
+        return Chance(float(middle + growth * np.nanstd(totals, axis=1).mean()), max(float(middle - low) / QUARTILE, 1e-6))
+
+
+@dataclass(frozen=True)
+class Appraisal:
+    """What chance says of k moments.
+
+    percentiles (k,) are shares of unrelated queries that find nothing in the library that fits them as well; strengths
+    the word for each; shares (k, 3) the percentile of each level among what the bank reaches in the same moment, NaN
+    without a calibration; phrases_found (P, k) whether the moment shows each phrase.
+    """
+
+    percentiles: np.ndarray
+    strengths: tuple[Strength, ...]
+    shares: np.ndarray
+    phrases_found: np.ndarray
 
 
 def read_bank(path: Path) -> tuple[str, ...]:
@@ -79,6 +141,16 @@ def read_bank(path: Path) -> tuple[str, ...]:
     return captions
 
 
+def form_of(text: str) -> Form:
+    """Whether a text is a word, a phrase or a sentence: each fits the best of a library in its own way.
+
+    >>> form_of("the dog"), form_of("reading a book"), form_of("a dog runs on the beach")
+    ('word', 'phrase', 'sentence')
+    """
+    count = sum(word.casefold() not in ARTICLES for word in text.split())
+    return "word" if count <= 1 else "phrase" if count <= PHRASE_WORDS else "sentence"
+
+
 def calibrate(
     encoder: Encoder, bank: Sequence[TextFeatures], library: Library, *, generation: int, sample: int = SAMPLE
 ) -> Calibration | None:
@@ -86,7 +158,7 @@ def calibrate(
 
     Args:
         encoder: the checkpoint that made the index.
-        bank: features of the captions, `encoder.texts(read_bank(path))`: they do not change with the library.
+        bank: features of the descriptions, `encoder.texts(read_bank(path))`: they do not change with the library.
         library: where to sample.
         generation: of the library, so that a later one is noticed.
         sample: windows at most.
@@ -96,14 +168,17 @@ def calibrate(
         return None
     batch = library.windows(ids)
     texts, reference = encoder.text_levels(bank), encoder.levels(batch.features, batch.mask)
-    phrases = array(texts.phrases)[array(texts.phrase_mask)]
+    scores, forms = compare(encoder, texts, reference), np.array([form_of(text.text) for text in bank])
+    rows: dict[Form, np.ndarray] = {form: np.flatnonzero(forms == form) for form in sorted(set(forms.tolist()))}
     return Calibration(
         encoder=encoder.name,
         generation=generation,
-        texts=texts,
-        phrases=phrases,
+        texts={form: take(texts, own) for form, own in rows.items()},
+        null={form: scores[own] for form, own in rows.items()},
+        phrases=array(texts.phrases)[array(texts.phrase_mask)],
         reference=reference,
-        null=compare(encoder, texts, reference),
+        files=batch.video_ids,
+        weights=encoder.model.config.level_weights,
         windows=len(library.sample(MOST_WINDOWS)),
     )
 
@@ -138,11 +213,6 @@ def agreement(percentiles: np.ndarray) -> np.ndarray:
     return np.cbrt(np.prod(np.clip(percentiles, 0, 1), axis=-1))
 
 
-def among_captions(encoder: Encoder, calibration: Calibration, levels: Any, scores: np.ndarray) -> np.ndarray:
-    """Level scores (k, 3) of k windows as their standing (k, 3) among what these windows give the bank's captions."""
-    return standing(scores, compare(encoder, calibration.texts, levels))
-
-
 def phrase_standing(calibration: Calibration, phrases: np.ndarray, levels: Any) -> np.ndarray:
     """How much each phrase (P, D) stands out in each of k windows: (P, k), in standard deviations.
 
@@ -159,30 +229,65 @@ def phrase_standing(calibration: Calibration, phrases: np.ndarray, levels: Any) 
     return share * among_windows + (1 - share) * among_phrases
 
 
-def found_line(encoder: Encoder) -> float:
-    """The standing from which a phrase counts as found, by how this checkpoint reads phrases."""
-    return FOUND_Z[encoder.model.config.text_levels]
+def appraise(encoder: Encoder, calibration: Calibration | None, scored: Scored, *, form: Form) -> Appraisal:
+    """What chance says of moments: their strength, and from it which phrases they show.
 
-
-def evidence(z: np.ndarray) -> np.ndarray:
-    """Level standings (..., 3) -> (...): that of the whole video, which told present from absent best (AUC on 46 real
-    clips 0.68, against 0.66 of the three levels' mean and 0.65 of their least)."""
-    return z[..., 0]
-
-
-def confidence(calibration: Calibration, z: np.ndarray) -> float:
-    """How sure one can be that the library shows what was asked, in [0, 1]; below CONFIDENT the page warns.
-
-    e = the hits' best evidence; confidence = normal(SLOPE ((e - middle) / spread - EVIDENCE)), middle and spread
-    being those
-    of unrelated captions in this library (Calibration.chance): the best of many windows is high by chance, and more
-    so in a bigger library, which a fixed line would take for a find.
+    A moment's total under the checkpoint's own weights is held against the best that unrelated descriptions of the same
+    form find in the library. A weak moment shows no phrase, and a strong one shows at least its clearest.
 
     Args:
-        z: (k, 3) standing of the k hits (`among_captions`).
+        encoder: the checkpoint.
+        calibration: None calls every moment likely and every phrase found: nothing is known against them.
+        scored: the k moments' windows with their scores.
+        form: of the query.
     """
-    middle, spread = calibration.chance
-    return float(normal(np.array(SLOPE * ((float(evidence(z).max()) - middle) / spread - EVIDENCE))))
+    phrases = array(scored.encoded.phrases)[0][array(scored.encoded.phrase_mask)[0]]
+    count, unknown = len(scored.batch), np.full((len(scored.batch), 3), np.nan)
+    chance = None if calibration is None else chance_of(calibration, form)
+    if calibration is None or chance is None:
+        return Appraisal(np.full(count, 0.5), ("likely",) * count, unknown, np.ones((len(phrases), count), bool))
+    above = chance.above(fit(calibration, scored, form=form))
+    strengths = tuple(strength(value, form) for value in above.tolist())
+    if form == "picture":
+        return Appraisal(normal(above), strengths, unknown, np.ones((len(phrases), count), bool))
+    near = nearest_form(calibration, form)
+    z = standing(scored.scores, compare(encoder, calibration.texts[near], scored.levels))
+    seen = phrase_standing(calibration, phrases, scored.levels)
+    return Appraisal(normal(above), strengths, normal(z), _agreed(seen, FOUND_Z[encoder.model.config.text_levels], strengths))
+
+
+def nearest_form(calibration: Calibration, form: Form) -> Form:
+    """The form itself where the bank has it, else the next longer or shorter one."""
+    order: list[Form] = ["sentence", "phrase", "word"]
+    return form if form in calibration.texts else next(known for known in order if known in calibration.texts)
+
+
+def chance_of(calibration: Calibration, form: Form) -> Chance | None:
+    """Chance for a form of query; None for a picture in a library of one file."""
+    return calibration.picture_chance if form == "picture" else calibration.chances[nearest_form(calibration, form)]
+
+
+def fit(calibration: Calibration, scored: Scored, *, form: Form) -> np.ndarray:
+    """The (K,) numbers that are held against chance: totals by the checkpoint's weights; a picture's cosine with the
+    whole moment."""
+    return scored.scores[:, 0] if form == "picture" else total(scored.scores, calibration.weights)
+
+
+def strength(above: float, form: Form) -> Strength:
+    """The word for a moment that lies so many spreads above chance."""
+    likely, strong = LINES[form]
+    return "strong" if above >= strong else "likely" if above >= likely else "weak"
+
+
+def _agreed(seen: np.ndarray, line: float, strengths: Sequence[Strength]) -> np.ndarray:
+    """(P, k) whether each phrase is found, from standings (P, k), in agreement with the moments' strengths."""
+    found = seen >= line
+    for row, word in enumerate(strengths):
+        if word == "weak":
+            found[:, row] = False
+        elif word == "strong" and len(seen):
+            found[int(seen[:, row].argmax()), row] = True
+    return found
 
 
 def qb_norm(scores: np.ndarray, bank: np.ndarray, *, beta: float = QB_BETA) -> np.ndarray:

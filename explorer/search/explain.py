@@ -4,17 +4,19 @@ failed."""
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from explorer.records import LEVELS, Explanation, ExplorerError, LevelWeights, Match, TextFeatures, WhyNot
-from explorer.search import rerank
-from explorer.search.grouping import frame_spans
-from explorer.search.rerank import Encoder, Ranked
+from explorer.search import score
+from explorer.search.moments import frame_spans
 from explorer.search.retrieve import Library, WindowBatch
+from explorer.search.score import Encoder, Scored
 
 IN_CLIP = 0.5  # of a frame's largest share in any clip, from which it belongs to a clip
+FRAMES = 24  # of a moment that are explained; a longer one is sampled over its whole length
+MARGIN = 1e-3  # seconds by which a card's rounded bounds may miss a frame
 WINDOWS_AT_MOST = 2000  # of one file on its curve: three hours; a longer file's curve is thinned
 WORDS_A_PHRASE = 3  # listed of a learned phrase
 THEN = re.compile(r"\b(?:and then|then|followed by|afterwards|after that|before|finally)\b", re.IGNORECASE)
@@ -24,6 +26,17 @@ AFTER = re.compile(r"\bafter\b(?! that)", re.IGNORECASE)
 def reads(encoder: Encoder) -> tuple[str, str]:
     """What the middle and the fine level of a model compare, as a person calls it: the rows of an explanation."""
     return ("actions", "entities") if encoder.model.config.model == "hgr" else ("phrases", "words")
+
+
+def row_labels(encoder: Encoder, text: TextFeatures) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What the rows of the phrase x clip and word x frame grids stand for: HCMI's phrases and words, HGR's actions
+    and entities."""
+    if encoder.model.config.model == "hgr":
+        from explorer.language.phrases import graph
+
+        nodes = graph(text.text).nodes
+        return tuple(n.text for n in nodes if n.kind == "action"), tuple(n.text for n in nodes if n.kind == "entity")
+    return tuple(p.text for p in text.phrase_spans if p.weight > 0), text.word_texts
 
 
 def clip_runs(shares: np.ndarray) -> list[tuple[int, int]]:
@@ -70,12 +83,36 @@ def _file_windows(library: Library, video_id: int) -> WindowBatch:
     return library.windows(ids[::step])
 
 
-def _window_at(batch: WindowBatch, totals: np.ndarray, time: float) -> int:
-    """The row of the best window that covers a time, or of the nearest one."""
-    covers = (batch.start <= time) & (time <= batch.end)
-    if covers.any():
-        return int(np.flatnonzero(covers)[np.argmax(totals[covers])])
-    return int(np.argmin(np.minimum(abs(batch.start - time), abs(batch.end - time))))
+def _moment_frames(times: np.ndarray, start: float, end: float) -> np.ndarray:
+    """Numbers (F,) of the frames to explain: those within [start, end], FRAMES of them spread over it where there are
+    more, and the nearest one where there is none."""
+    inside = np.flatnonzero((times >= start - MARGIN) & (times <= end + MARGIN))
+    if not len(inside):
+        return np.array([np.abs(times - (start + end) / 2).argmin()])
+    return inside[np.unique(np.linspace(0, len(inside) - 1, min(FRAMES, len(inside))).round().astype(np.int64))]
+
+
+def moment_batch(library: Library, video_id: int, start: float, end: float) -> tuple[WindowBatch, np.ndarray]:
+    """A stretch of a file as one window of its own, and the numbers (F,) of its kept frames.
+
+    Raises:
+        ExplorerError: nothing of the file is indexed.
+    """
+    features = library.frame_features(video_id)
+    if not len(features):
+        raise ExplorerError("this video has no windows in the index; index its folder again")
+    numbers = _moment_frames(features.times, start, end)
+    vectors = features.vectors[numbers][None]
+    one = np.array([0])
+    return WindowBatch(
+        ids=one,
+        video_ids=np.array([video_id]),
+        first=numbers[:1],
+        start=np.array([start], np.float64),
+        end=np.array([end], np.float64),
+        features=vectors,
+        mask=np.ones(vectors.shape[:2], bool),
+    ), numbers
 
 
 def _learned(encoded: object, text: TextFeatures) -> tuple[tuple[tuple[str, float], ...], ...]:
@@ -83,84 +120,102 @@ def _learned(encoded: object, text: TextFeatures) -> tuple[tuple[tuple[str, floa
     assignment = getattr(encoded, "assignment", None)
     if assignment is None:
         return ()
-    shares = rerank.array(assignment)[0]  # (W, P)
-    real = rerank.array(encoded.phrase_mask)[0]  # type: ignore[attr-defined]
+    shares = score.array(assignment)[0]  # (W, P)
+    real = score.array(encoded.phrase_mask)[0]  # type: ignore[attr-defined]
     top = np.argsort(-shares[: len(text.word_texts)], axis=0, kind="stable")[:WORDS_A_PHRASE]
     return tuple(tuple((text.word_texts[i], float(shares[i, p])) for i in top[:, p]) for p in np.flatnonzero(real))
 
 
 def explain(
-    text: TextFeatures, video_id: int, time: float, *, library: Library, encoder: Encoder, weights: LevelWeights
+    text: TextFeatures,
+    video_id: int,
+    start: float,
+    end: float,
+    *,
+    library: Library,
+    encoder: Encoder,
+    weights: LevelWeights,
+    scale: Mapping[str, tuple[float, float]] | None = None,
 ) -> Explanation:
-    """The evidence of one window, and the totals of all windows of its file.
+    """The evidence of one moment, exactly from its start to its end, and the totals of all windows of its file.
 
     Args:
         text: the encoded query; phrases of weight 0 are left out.
         video_id: the file.
-        time: seconds; the best window that covers it is explained.
+        start, end: seconds, of the moment shown.
         library: the index.
         encoder: the checkpoint that made it.
         weights: of the levels, for the curve.
+        scale: what chance gives at each level (calibrate.Calibration.scale).
     """
-    batch = _file_windows(library, video_id)
-    ranked = rerank.score(encoder, text, batch, weights=weights)
-    row = _window_at(batch, ranked.totals, time)
-    first, count = int(batch.first[row]), int(batch.mask[row].sum())
-    times = library.frame_times(video_id)[first : first + count]
-    spans = frame_spans(times, float(batch.start[row]), float(batch.end[row]))
-    clips = np.flatnonzero(ranked.grids.clip_mask[row])
-    runs = [clip_runs(ranked.grids.assignment[row, :count, clip]) for clip in clips]
-    learned = _learned(ranked.encoded, text)
-    phrases, words = rerank.row_labels(encoder, text)
+    windows = _file_windows(library, video_id)
+    batch, numbers = moment_batch(library, video_id, start, end)
+    encoded = encoder.text_levels([text])
+    scored, curve = score.score(encoder, encoded, batch), score.score(encoder, encoded, windows)
+    grids, times = scored.grids, library.frame_times(video_id)[numbers]
+    spans = frame_spans(times, start, end)
+    clips = _in_time_order(grids.assignment[0], np.flatnonzero(grids.clip_mask[0]))
+    runs = [clip_runs(grids.assignment[0, :, clip]) for clip in clips]
+    learned = _learned(encoded, text)
+    phrases, words = row_labels(encoder, text)
     whole = (text.text,)  # stands in where a text has no phrase or word of its own
+    names = tuple(", ".join(word for word, _ in parts) for parts in learned) or phrases or whole
     return Explanation(
-        phrases=(tuple(", ".join(word for word, _ in parts) for parts in learned) or phrases or whole)[
-            : _rows(ranked.grids.phrase_clip)
-        ],
-        words=(words or whole)[: _rows(ranked.grids.word_frame)],
-        phrase_clip=ranked.grids.phrase_clip[row][:, clips],
-        word_frame=ranked.grids.word_frame[row][:, :count],
+        phrases=names[: grids.phrase_clip.shape[1]],  # none for HGR's actions where the text has no verb
+        words=(words or whole)[: grids.word_frame.shape[1]],
+        phrase_clip=grids.phrase_clip[0][:, clips],
+        word_frame=grids.word_frame[0],
         clip_spans=tuple(tuple((float(spans[a, 0]), float(spans[b, 1])) for a, b in run) for run in runs),
         frame_times=times,
-        frame_indices=tuple(range(first, first + count)),
-        assignment=ranked.grids.assignment[row][:count][:, clips],
-        curve_times=(batch.start + batch.end) / 2,
-        curve=ranked.totals,
+        frame_indices=tuple(numbers.tolist()),
+        assignment=grids.assignment[0][:, clips],
+        curve_times=(windows.start + windows.end) / 2,
+        curve=curve.totals(weights),
         learned_phrases=learned,
         reads=reads(encoder),
+        start=start,
+        end=end,
+        scale=dict(scale or {}),
     )
 
 
-def _rows(table: np.ndarray) -> int:
-    """Rows of a (V, rows, columns) grid: none for HGR's actions where the text has no verb."""
-    return table.shape[1]
+def _in_time_order(assignment: np.ndarray, clips: np.ndarray) -> np.ndarray:
+    """Clips by the middle of the frames that belong to them, weighed by their shares in assignment (F, C)."""
+    shares = assignment[:, clips] / np.maximum(assignment[:, clips].sum(0), 1e-9)
+    first = [clip_runs(assignment[:, clip])[0][0] for clip in clips]
+    return clips[np.lexsort((np.arange(len(assignment)) @ shares, first))]
 
 
-def why_not(ranked: Ranked, video_id: int, *, library: Library, encoder: Encoder) -> WhyNot:
+def why_not(
+    scored: Scored, text: TextFeatures, video_id: int, *, library: Library, encoder: Encoder, weights: LevelWeights
+) -> WhyNot:
     """Why an expected file is not the first hit of a search.
 
     Its best window is scored as the candidates were; the level that loses most against the first hit, weight counted,
     is what sank it, and with it the phrase whose best clip loses most.
 
     Args:
-        ranked: the scored candidates of the search.
+        scored: the candidates of the search, exclusions counted.
+        text: the query's features.
         video_id: the expected file.
         library: the index.
         encoder: the checkpoint that made it.
+        weights: of the levels.
     """
-    own = rerank.score(encoder, ranked.text, _file_windows(library, video_id), weights=ranked.weights)
-    row, top = int(np.argmax(own.totals)), int(np.argmax(ranked.totals))
-    best = {int(v): float(ranked.totals[ranked.batch.video_ids == v].max()) for v in np.unique(ranked.batch.video_ids)}
-    penalised = [t for v, t in zip(ranked.batch.video_ids, ranked.penalty) if v == video_id]
-    rank = 1 + sum(value > own.totals[row] + 1e-6 for video, value in best.items() if video != video_id)
+    own = score.score(encoder, scored.encoded, _file_windows(library, video_id))
+    totals, own_totals = scored.totals(weights), own.totals(weights)
+    row, top = int(np.argmax(own_totals)), int(np.argmax(totals))
+    best = {int(v): float(totals[scored.batch.video_ids == v].max()) for v in np.unique(scored.batch.video_ids)}
+    penalised = [t for v, t in zip(scored.batch.video_ids, scored.penalty) if v == video_id]
+    rank = 1 + sum(value > own_totals[row] + 1e-6 for video, value in best.items() if video != video_id)
     files = len(set(best) | {video_id})
     if penalised and min(penalised) > 0:
         return WhyNot(rank, files, "excluded", "", "it shows something that the query leaves out")
     if rank == 1:
         return WhyNot(1, files, "", "", "it is the first hit")
-    loss = (ranked.scores[top] - own.scores[row]) * np.asarray(ranked.weights.normalised())
+    loss = (scored.scores[top] - own.scores[row]) * np.asarray(weights.normalised())
     level = LEVELS[int(loss.argmax())]
-    phrase, here, there = _weakest_phrase(ranked, top, own, row)
+    phrase, here, there = _weakest_phrase(scored, top, own, row, row_labels(encoder, text)[0])
     names = dict(zip(LEVELS, ("the sentence as a whole", *(f"its {rows}" for rows in reads(encoder)))))
     part = f'; "{phrase}" scores {here:.2f} here and {there:.2f} there' if phrase else ""
     more = "at least " if video_id not in best else ""
@@ -174,12 +229,13 @@ def why_not(ranked: Ranked, video_id: int, *, library: Library, encoder: Encoder
     )
 
 
-def _weakest_phrase(ranked: Ranked, top: int, own: Ranked, row: int) -> tuple[str, float, float]:
+def _weakest_phrase(
+    scored: Scored, top: int, own: Scored, row: int, labels: Sequence[str]
+) -> tuple[str, float, float]:
     """The phrase whose best clip loses most against the first hit, with both cosines; nothing for a query by
     picture."""
-    spans = ranked.labels
-    there, here = ranked.grids.phrase_clip[top].max(1), own.grids.phrase_clip[row].max(1)
+    there, here = scored.grids.phrase_clip[top].max(1), own.grids.phrase_clip[row].max(1)
     if not len(there):
         return "", 0.0, 0.0
     worst = int(np.argmax(there - here))
-    return (spans[worst], float(here[worst]), float(there[worst])) if worst < len(spans) else ("", 0.0, 0.0)
+    return (labels[worst], float(here[worst]), float(there[worst])) if worst < len(labels) else ("", 0.0, 0.0)

@@ -7,12 +7,13 @@ from functools import lru_cache
 
 import numpy as np
 
-from explorer.records import Query
+from explorer.records import FrameFeatures, Query
 from explorer.search.query import day_bounds
 from explorer.search.retrieve import VideoRow, WindowBatch
 from explorer.store.store import Store
 from explorer.store.vectors import VectorCache
 
+WINDOWS_SPREAD = 5  # of a file, that tell whether another is its copy
 FILES_REMEMBERED = 256  # frame times kept in memory: 29 KB an hour of video
 
 
@@ -75,8 +76,15 @@ class StoredLibrary:
     def windows_of(self, video_id: int) -> np.ndarray:
         return np.array([window.id for window in self.store.windows_of(video_id)], np.int64)
 
+    def spread(self, video_id: int) -> WindowBatch:
+        ids = self.windows_of(video_id)
+        return self.windows(ids[np.unique(np.linspace(0, len(ids) - 1, WINDOWS_SPREAD).round().astype(np.int64))])
+
     def frame_times(self, video_id: int) -> np.ndarray:
         return self._times(video_id, self.generation)
+
+    def frame_features(self, video_id: int) -> FrameFeatures:
+        return self.store.features(video_id)
 
     def sample(self, count: int) -> np.ndarray:
         ids = self.vectors.ids()

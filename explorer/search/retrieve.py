@@ -9,7 +9,7 @@ from typing import Protocol
 
 import numpy as np
 
-from explorer.records import LevelWeights, Query
+from explorer.records import FrameFeatures, LevelWeights, Query
 
 CANDIDATES = 500  # K: 300 held the whole fine top 10 in every query tried (benchmarks/search_speed.py)
 
@@ -84,6 +84,12 @@ class Library(Protocol):
     def frame_times(self, video_id: int) -> np.ndarray:
         """Seconds (N,) of a file's kept frames, ascending."""
 
+    def frame_features(self, video_id: int) -> FrameFeatures:
+        """A file's kept frames, all of them."""
+
+    def spread(self, video_id: int) -> WindowBatch:
+        """Some windows over the whole length of a file, by time."""
+
     def sample(self, count: int) -> np.ndarray:
         """At most `count` window ids, evenly over the library: the same ones until the library changes."""
 
@@ -130,10 +136,14 @@ def _merge(ids: np.ndarray, k: int) -> np.ndarray:
 
 
 def candidates(
-    library: Library, query: Query, vectors: QueryVectors, *, weights: LevelWeights, k: int = CANDIDATES
+    library: Library,
+    vectors: QueryVectors,
+    *,
+    allowed: np.ndarray | None,
+    weights: LevelWeights,
+    k: int = CANDIDATES,
 ) -> np.ndarray:
-    """Ids (at most k,) of the windows to score finely: within the filters, nearest to the query's probes."""
-    allowed = library.allowed(query)
+    """Ids (at most k,) of the windows to score finely: those allowed (None: all) nearest to the query's probes."""
     if allowed is not None and len(allowed) == 0:
         return np.zeros(0, np.int64)
     if allowed is not None and len(allowed) <= k:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from explorer.search.rerank import array
+from explorer.search.score import array
 
 if TYPE_CHECKING:
     from explorer.language.role_graph import RoleGraph

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from explorer.disk.json_lines import Line, Notes
-from explorer.records import ExplorerError, Hit, SearchResult
+from explorer.records import FOUND, ExplorerError, Hit, SearchResult
 from explorer.search.query import parse
 
 KINDS = ("video", "clip", "frame")
@@ -118,4 +118,4 @@ def arranged(result: SearchResult, judged: Sequence[Line], *, k: int) -> SearchR
     between = [hit for hit in hits if hit.judged is None]
     room = max(k - len(right) - len(wrong), 0)
     kept = tuple([*right, *between[:room], *wrong][: max(k, 1)])
-    return replace(result, hits=kept, confident=True, reason="") if right else replace(result, hits=kept)
+    return replace(result, hits=kept, verdict=FOUND) if right else replace(result, hits=kept)

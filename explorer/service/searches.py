@@ -6,7 +6,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -22,13 +22,15 @@ from explorer.store.store import Store
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
     from explorer.search.calibrate import Calibration
-    from explorer.search.find import Asked
+    from explorer.search.find import EncodedQuery
     from explorer.search.library import StoredLibrary
+    from explorer.search.score import Scored
 
 log = logging.getLogger(__name__)
 
 CACHES = "vectors"  # folder of the data folder: the coarse caches
-ASKED_KEPT = 64  # encoded queries kept, so that sliders and chips need no tower
+ENCODED_KEPT = 64  # encoded queries kept, so that sliders and chips need no tower
+SCORED_KEPT = 4  # queries whose scores are kept for the sliders: some 6 MB each
 CALIBRATION_SECONDS = 30.0  # a null is kept this long while indexing changes the library with every file
 PICTURE = LevelWeights(1.0, 0.0, 1.0)
 
@@ -44,7 +46,8 @@ class Searching:
 
     def __init__(self, store: Store, folder: Path, encoder: Callable[[str | None], Encoder]) -> None:
         self.store, self.folder, self.encoder = store, folder, encoder
-        self._asked: OrderedDict[tuple[str, str], Asked] = OrderedDict()
+        self._encoded: OrderedDict[tuple[object, ...], EncodedQuery] = OrderedDict()
+        self._scored: deque[tuple[EncodedQuery, int, Scored | None]] = deque(maxlen=SCORED_KEPT)
         self._libraries: dict[str, StoredLibrary] = {}
         self._banks: dict[str, Any] = {}
         self._calibrations: dict[str, tuple[float, Calibration | None]] = {}
@@ -58,30 +61,39 @@ class Searching:
         weights: LevelWeights | None = None,
         model: str | None = None,
         phrase_weights: Mapping[str, float] | None = None,
+        per_file: int | None = 3,
     ) -> SearchResult:
-        """Search by words; see service.Explorer.search."""
+        """Search by words; see service.Explorer.search. Other level weights order the scores that are kept anew."""
         from explorer.search import find
         from explorer.search.explain import reads
 
         began = time.perf_counter()
-        encoder, asked = self.ask(text, model, phrase_weights)
-        found = find.find(
-            asked,
+        encoder, encoded = self.encode(text, model, phrase_weights)
+        result = find.present(
+            self.rank(encoder, encoded),
+            encoded,
             library=self.library(encoder),
             encoder=encoder,
-            k=k,
-            calibration=self.calibration(encoder),
             weights=weights or encoder.config.level_weights,
+            calibration=self.calibration(encoder),
+            k=k,
+            per_file=per_file,
         )
-        return replace(found.result, seconds=time.perf_counter() - began, reads=reads(encoder))
+        return replace(result, seconds=time.perf_counter() - began, reads=reads(encoder))
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""
         from explorer.search import find
 
         encoder = self.encoder(model)
-        asked = find.ask_image(encoder, fit_image(image, encoder.frame_size))
-        return find.find(asked, library=self.library(encoder), encoder=encoder, k=k, weights=PICTURE).result
+        return find.find(
+            find.encode_image(encoder, fit_image(image, encoder.frame_size)),
+            library=self.library(encoder),
+            encoder=encoder,
+            weights=PICTURE,
+            calibration=self.calibration(encoder),
+            k=k,
+        )
 
     def more_like(self, public_id: str, moment: float, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments of other files that look like one."""
@@ -93,8 +105,13 @@ class Searching:
             raise ExplorerError("this video has not been indexed yet; index its folder first")
         nearest = min(windows, key=lambda w: abs((w.start + w.end) / 2 - moment))
         return find.more_like(
-            nearest.id, library=self.library(encoder), encoder=encoder, k=k, weights=encoder.config.level_weights
-        ).result
+            nearest.id,
+            library=self.library(encoder),
+            encoder=encoder,
+            weights=encoder.config.level_weights,
+            calibration=self.calibration(encoder),
+            k=k,
+        )
 
     def explain(
         self,
@@ -102,22 +119,44 @@ class Searching:
         public_id: str,
         moment: float,
         *,
+        end: float | None = None,
         model: str | None = None,
         weights: LevelWeights | None = None,
         phrase_weights: Mapping[str, float] | None = None,
     ) -> Explanation:
-        """Why a moment met a query: phrase x clip, word x frame, the curve over the file under the level weights."""
+        """Why a moment met a query: phrase x clip, word x frame, the curve over the file under the level weights.
+
+        Args:
+            text: the query.
+            public_id: the file.
+            moment: start of the moment shown, in seconds.
+            end: its end; None takes the window nearest to the start.
+            model, weights, phrase_weights: those of the search.
+        """
         from explorer.search.explain import explain
 
-        encoder, asked = self.ask(text, model, phrase_weights)
+        encoder, encoded = self.encode(text, model, phrase_weights)
+        video, calibration = self.store.by_public_id(public_id), self.calibration(encoder)
+        start, end = (moment, end) if end is not None else self._window_at(video.id, moment)
         return explain(
-            asked.text,
-            self.store.by_public_id(public_id).id,
-            moment,
+            encoded.features,
+            video.id,
+            start,
+            end,
             library=self.library(encoder),
             encoder=encoder,
             weights=weights or encoder.config.level_weights,
+            scale=calibration.scale if calibration else None,
         )
+
+    def _window_at(self, video_id: int, time: float) -> tuple[float, float]:
+        """Bounds of the window whose middle is nearest to a time, of those that cover it where any does."""
+        windows = self.store.windows_of(video_id)
+        if not windows:
+            raise ExplorerError("this video has no windows in the index; index its folder again")
+        covering = [window for window in windows if window.start <= time <= window.end] or windows
+        best = min(covering, key=lambda window: abs((window.start + window.end) / 2 - time))
+        return best.start, best.end
 
     def why_not(
         self,
@@ -130,28 +169,20 @@ class Searching:
     ) -> dict[str, Any]:
         """Where an expected video came for a query, and the level or phrase that held it back, as the search weighs
         them."""
-        from explorer.search import find
-        from explorer.search.explain import why_not
+        from explorer.search import score
+        from explorer.search.explain import WhyNot, why_not
 
-        encoder, asked = self.ask(text, model, phrase_weights)
+        encoder, encoded = self.encode(text, model, phrase_weights)
         library, video = self.library(encoder), self.store.by_public_id(public_id)
-        ranked = find.rank(
-            asked,
-            library=library,
-            encoder=encoder,
-            weights=weights or encoder.config.level_weights,
-            calibration=self.calibration(encoder),
+        scored, calibration = self.rank(encoder, encoded), self.calibration(encoder)
+        if scored is None:
+            return asdict(WhyNot(0, 0, "", "", "No video passes the filters of this query."))
+        weights = weights or encoder.config.level_weights
+        reference = calibration.reference if calibration else None
+        scored = score.exclude(scored, encoded.excluded, weights=weights, reference=reference)
+        return asdict(
+            why_not(scored, encoded.features, video.id, library=library, encoder=encoder, weights=weights)
         )
-        if ranked is None:
-            return {
-                "rank": 0,
-                "of": 0,
-                "level": "",
-                "phrase": "",
-                "sentence": "No video passes the filters of this query.",
-            }
-        found = asdict(why_not(ranked, video.id, library=library, encoder=encoder))
-        return {**found, "rank": int(found["rank"]), "of": int(found["of"])}
 
     def graph(
         self,
@@ -165,39 +196,52 @@ class Searching:
         """The role graph of a query for drawing, each node with its best frame in the window that explains a moment."""
         from explorer.search.roles import drawn
 
-        encoder, asked = self.ask(text, model)
+        encoder, encoded = self.encode(text, model)
         if public_id is None or moment is None:
-            return drawn(asked.query.text)
-        video, times = (
-            self.store.by_public_id(public_id),
-            self.explain(text, public_id, moment, model=model, weights=weights).frame_times,
-        )
+            return drawn(encoded.query.text)
+        video = self.store.by_public_id(public_id)
+        start, end = self._window_at(video.id, moment)
         return drawn(
-            asked.query.text,
+            encoded.query.text,
             encoder=encoder,
             library=self.library(encoder),
             video_id=video.id,
-            time=float(times[0] + times[-1]) / 2,
+            time=(start + end) / 2,
         )
 
     # ---- what the answers stand on
 
-    def ask(
+    def encode(
         self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None
-    ) -> tuple[Encoder, Asked]:
-        """A query through the tower, from memory where it was asked before, with the person's phrase weights."""
+    ) -> tuple[Encoder, EncodedQuery]:
+        """A query through the tower, from memory where it was asked before with the same phrase weights."""
         from explorer.search import find, query
 
-        parsed = query.parse(text)
         encoder = self.encoder(model)
-        key = (encoder.name, text)
+        key = (encoder.name, text, tuple(sorted((phrase_weights or {}).items())))
         with self._guard:
-            if key not in self._asked:
-                self._asked[key] = find.ask(encoder, parsed)
-                while len(self._asked) > ASKED_KEPT:
-                    self._asked.popitem(last=False)
-            asked = self._asked[key]
-        return encoder, find.repaired(asked, phrase_weights, encoder=encoder) if phrase_weights else asked
+            if key not in self._encoded:
+                self._encoded[key] = find.encode_query(encoder, query.parse(text), phrase_weights)
+                while len(self._encoded) > ENCODED_KEPT:
+                    self._encoded.popitem(last=False)
+            return encoder, self._encoded[key]
+
+    def rank(self, encoder: Encoder, encoded: EncodedQuery) -> Scored | None:
+        """The scored candidates of a query, from memory while the library is the same.
+
+        They are chosen under the checkpoint's own level weights, so that what a person sets with the sliders orders the
+        same candidates, whatever was set before.
+        """
+        from explorer.search import find
+
+        library = self.library(encoder)
+        generation = library.generation
+        for known, state, scored in list(self._scored):
+            if known is encoded and state == generation:
+                return scored
+        scored = find.rank(encoded, library=library, encoder=encoder, weights=encoder.config.level_weights)
+        self._scored.append((encoded, generation, scored))
+        return scored
 
     def read_ahead(self) -> None:
         """Read the coarse cache, where there is one, while the model loads: neither needs the other."""
@@ -261,7 +305,8 @@ class Searching:
     def forget(self) -> None:
         """Drop what was encoded: another checkpoint is current."""
         with self._guard:
-            self._asked.clear()
+            self._encoded.clear()
+            self._scored.clear()
             self._calibrations.clear()
 
     def save(self) -> None:

@@ -1,5 +1,5 @@
-"""Third step of a search: the model scores the K candidates at three levels; the scores are kept, so weights move
-freely."""
+"""Third step of a search: the model scores the candidates at three levels; the scores are kept, so that level weights
+move without it."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 SENTENCE_SHARE = 0.5  # of the frame curve; the rest is the phrases', so that a moment is where the phrases are
 EXCLUDED_Z = 2.0  # standard deviations above the library's mean from which an excluded phrase is there
 PUSHED_DOWN = 0.5  # what an excluded phrase costs a hit below that, in standard deviations of the totals
+LEVEL_SHARE = 0.1  # of a shortlist for the best of each level alone: a slider may leave one level in charge
 
 
 @contextmanager
@@ -73,28 +74,36 @@ class Grids:
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """K scored candidates of one query, enough to move level weights without the model.
+class Scored:
+    """K candidates of one query with all that orders, bounds and explains them: no weight of a level is in it.
 
     scores is (K, 3) in the order of LEVELS; curve (K, F) tells where in a window the phrases are, the lowest float
     where padded; penalty (K,) is what excluded phrases cost, infinity where they remove.
     """
 
-    text: TextFeatures
-    encoded: Any  # the model's TextLevels of it
+    encoded: Any  # the model's TextLevels of the query
     batch: WindowBatch
-    levels: Any  # the model's VideoLevels, kept so that another text needs no clustering
+    levels: Any  # the model's VideoLevels of the batch, kept so that nothing is clustered twice
     scores: np.ndarray
     grids: Grids
     curve: np.ndarray
     penalty: np.ndarray
-    weights: LevelWeights
-    labels: tuple[str, ...] = ()  # what the rows of the phrase x clip grid stand for
 
-    @property
-    def totals(self) -> np.ndarray:
+    def totals(self, weights: LevelWeights) -> np.ndarray:
         """(K,) weighted mean of the levels less the penalty; minus infinity where an excluded phrase removes."""
-        return total(self.scores, self.weights) - self.penalty
+        return total(self.scores, weights) - self.penalty
+
+    def take(self, rows: np.ndarray) -> Scored:
+        """The named candidates alone."""
+        return Scored(
+            self.encoded,
+            take_rows(self.batch, rows),
+            take(self.levels, rows),
+            self.scores[rows],
+            take_rows(self.grids, rows),
+            self.curve[rows],
+            self.penalty[rows],
+        )
 
 
 def total(scores: np.ndarray, weights: LevelWeights) -> np.ndarray:
@@ -106,11 +115,6 @@ def total(scores: np.ndarray, weights: LevelWeights) -> np.ndarray:
     return scores @ np.asarray(weights.normalised(), np.float64)
 
 
-def reweigh(ranked: Ranked, weights: LevelWeights) -> Ranked:
-    """The same candidates under other level weights: nothing is encoded, decoded or read."""
-    return replace(ranked, weights=weights)
-
-
 def array(tensor: Any) -> np.ndarray:
     """A tensor on any device, or an array, as a numpy array of float32 or of its own whole or bool type."""
     if not hasattr(tensor, "detach"):
@@ -120,14 +124,20 @@ def array(tensor: Any) -> np.ndarray:
 
 
 def take(levels: Any, rows: np.ndarray) -> Any:
-    """The named rows of a model's VideoLevels."""
+    """The named rows of a model's TextLevels or VideoLevels."""
     import torch
 
-    chosen = torch.as_tensor(np.asarray(rows, np.int64), device=levels.video.device)
     parts = {field.name: getattr(levels, field.name) for field in fields(levels)}
+    device = next(part.device for part in parts.values() if isinstance(part, torch.Tensor))
+    chosen = torch.as_tensor(np.asarray(rows, np.int64), device=device)
     return type(levels)(
         **{name: part[chosen] if isinstance(part, torch.Tensor) else part for name, part in parts.items()}
     )
+
+
+def take_rows(record: Any, rows: np.ndarray) -> Any:
+    """The named rows of every array of a record."""
+    return type(record)(**{field.name: getattr(record, field.name)[rows] for field in fields(record)})
 
 
 def compare(encoder: Encoder, text: Any, levels: Any) -> np.ndarray:
@@ -139,7 +149,7 @@ def compare(encoder: Encoder, text: Any, levels: Any) -> np.ndarray:
         return np.stack([array(found[level]) for level in LEVELS], axis=-1)
 
 
-def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndarray]:
+def frame_curve(encoded: Any, levels: Any) -> tuple[Grids, np.ndarray]:
     """The cosines of one text's phrases and words with each window's clips and frames, and its frame curve (V, F)."""
     import torch
 
@@ -151,8 +161,9 @@ def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndar
         table = table.masked_fill(no_frame, lowest)
         phrase_frame, word_frame = table[:, 1 : 1 + len(phrases)], table[:, 1 + len(phrases) :]
         phrase_clip = torch.einsum("pd,vcd->vpc", phrases, levels.clips).masked_fill(no_clip, lowest)
-        shares = torch.as_tensor(_shares(text, len(phrases)), device=phrases.device)
-        curve = SENTENCE_SHARE * table[:, 0] + (1 - SENTENCE_SHARE) * torch.einsum("p,vpf->vf", shares, phrase_frame)
+        shares = encoded.phrase_weights[0][encoded.phrase_mask[0]].float()
+        of_phrases = torch.einsum("p,vpf->vf", shares, phrase_frame) if len(phrases) else table[:, 0]
+        curve = SENTENCE_SHARE * table[:, 0] + (1 - SENTENCE_SHARE) * of_phrases
         return Grids(
             array(phrase_clip),
             array(phrase_frame),
@@ -162,58 +173,24 @@ def grids(text: TextFeatures, encoded: Any, levels: Any) -> tuple[Grids, np.ndar
         ), array(curve)
 
 
-def row_labels(encoder: Encoder, text: TextFeatures) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """What the rows of the phrase x clip and word x frame grids stand for: HCMI's phrases and words, HGR's actions
-    and entities."""
-    if encoder.model.config.model == "hgr":
-        from explorer.language.phrases import graph
-
-        nodes = graph(text.text).nodes
-        return tuple(n.text for n in nodes if n.kind == "action"), tuple(n.text for n in nodes if n.kind == "entity")
-    return tuple(p.text for p in text.phrase_spans if p.weight > 0), text.word_texts
+def average_frame(encoded: Any, levels: Any) -> float:
+    """The frame curve's mean over windows sampled from the library: what an average frame is worth to this text."""
+    _, curve = frame_curve(encoded, levels)
+    return float(curve[array(levels.frame_mask)].mean())
 
 
-def _shares(text: TextFeatures, count: int) -> np.ndarray:
-    """Weights (P,) of the phrases that are on, of sum 1; equal where the text has none of its own."""
-    own = [phrase.weight for phrase in text.phrase_spans if phrase.weight > 0]
-    weights = np.array(own if len(own) == count else [1.0] * count, np.float32)
-    return weights / weights.sum()
-
-
-def score(
-    encoder: Encoder,
-    text: TextFeatures,
-    batch: WindowBatch,
-    *,
-    weights: LevelWeights,
-    levels: Any = None,
-    encoded: Any = None,
-) -> Ranked:
+def score(encoder: Encoder, encoded: Any, batch: WindowBatch) -> Scored:
     """Score candidates at all levels.
 
     Args:
         encoder: the checkpoint that made the index.
-        text: the query's features; phrase weights count.
+        encoded: the model's TextLevels of one query; phrase weights count.
         batch: K candidates with their kept features.
-        weights: of the levels.
-        levels: the model's VideoLevels of the batch where known (another text on the same candidates).
-        encoded: the model's TextLevels of the text where known.
     """
-    levels = encoder.levels(batch.features, batch.mask) if levels is None else levels
-    encoded = encoder.text_levels([text]) if encoded is None else encoded
-    cosines, curve = grids(text, encoded, levels)
-    return Ranked(
-        text=text,
-        encoded=encoded,
-        batch=batch,
-        levels=levels,
-        scores=compare(encoder, encoded, levels)[0],
-        grids=cosines,
-        curve=curve,
-        penalty=np.zeros(len(batch)),
-        weights=weights,
-        labels=row_labels(encoder, text)[0],
-    )
+    levels = encoder.levels(batch.features, batch.mask)
+    grids, curve = frame_curve(encoded, levels)
+    scores = compare(encoder, encoded, levels)[0]
+    return Scored(encoded, batch, levels, scores, grids, curve, penalty=np.zeros(len(batch)))
 
 
 def query_vectors(encoded: Any) -> QueryVectors:
@@ -226,8 +203,8 @@ def query_vectors(encoded: Any) -> QueryVectors:
     return QueryVectors(array(encoded.sentence)[0], *real("phrase"), *real("word"))
 
 
-def estimate(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights) -> np.ndarray:
-    """The totals (K,) without the model's video side: frames as the tower gave them, and frames in the place of clips.
+def estimate(query: QueryVectors, batch: WindowBatch) -> np.ndarray:
+    """The level scores (K, 3) without the model's video side: frames as the tower gave them, also in the place of clips.
 
     Clustering is nine tenths of the cost of a full score; this one is a product of matrices, and near enough to say
     which windows deserve it (how near: benchmarks/search_speed.py).
@@ -243,7 +220,7 @@ def estimate(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights) 
         _max_mean(table[:, :, 1:last], batch.mask, count, query.phrase_weights),
         _max_mean(table[:, :, last:], batch.mask, count, query.word_weights),
     ]
-    return total(np.stack(levels, axis=1), weights)
+    return np.stack(levels, axis=1)
 
 
 def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -256,40 +233,16 @@ def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np
 
 
 def shortlist(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights, count: int) -> WindowBatch:
-    """The `count` candidates of the highest estimate, in their old order."""
+    """The `count` most promising candidates in their old order: by the estimated total, and some by each level alone."""
     if len(batch) <= count:
         return batch
-    rows = np.sort(np.argpartition(-estimate(query, batch, weights=weights), count)[:count])
-    return _rows(batch, rows)
-
-
-def _rows(record: Any, rows: np.ndarray) -> Any:
-    return type(record)(**{field.name: getattr(record, field.name)[rows] for field in fields(record)})
-
-
-def rows_of(ranked: Ranked, rows: np.ndarray) -> Ranked:
-    """The named candidates of a ranking."""
-    return replace(
-        ranked,
-        batch=_rows(ranked.batch, rows),
-        levels=take(ranked.levels, rows),
-        scores=ranked.scores[rows],
-        grids=_rows(ranked.grids, rows),
-        curve=ranked.curve[rows],
-        penalty=ranked.penalty[rows],
-    )
-
-
-def average_frame(encoded: Any, text: TextFeatures, levels: Any) -> float:
-    """The frame curve's mean over windows sampled from the library: what an average frame is worth to this text."""
-    _, curve = grids(text, encoded, levels)
-    return float(curve[array(levels.frame_mask)].mean())
-
-
-def rescore(encoder: Encoder, ranked: Ranked, text: TextFeatures) -> Ranked:
-    """The same candidates for a changed text (phrases weighed or off): neither towers nor clustering run again."""
-    again = score(encoder, text, ranked.batch, weights=ranked.weights, levels=ranked.levels)
-    return replace(again, penalty=ranked.penalty)
+    levels = estimate(query, batch)
+    alone = max(int(LEVEL_SHARE * count), 1)
+    chosen = [np.argpartition(-levels[:, level], alone)[:alone] for level in range(levels.shape[1])]
+    by_total = np.argsort(-total(levels, weights), kind="stable")
+    rows = np.concatenate([by_total[: count - 3 * alone], *chosen, by_total])
+    _, first_named = np.unique(rows, return_index=True)
+    return take_rows(batch, np.sort(rows[np.sort(first_named)][:count]))
 
 
 def presence(sentences: np.ndarray, levels: Any) -> np.ndarray:
@@ -299,24 +252,27 @@ def presence(sentences: np.ndarray, levels: Any) -> np.ndarray:
     return np.where(mask[None], cosines, -np.inf).max(-1)
 
 
-def exclude(ranked: Ranked, excluded: Sequence[np.ndarray], *, reference: Any = None) -> Ranked:
+def exclude(
+    scored: Scored, excluded: Sequence[np.ndarray], *, weights: LevelWeights, reference: Any = None
+) -> Scored:
     """Let excluded phrases cost: a window where one stands out goes, one where it is likelier than usual falls.
 
     z is a window's presence of the phrase in standard deviations above its mean over the reference windows;
     z >= EXCLUDED_Z removes, 0 < z < EXCLUDED_Z costs PUSHED_DOWN * z standard deviations of the candidates' totals.
 
     Args:
-        ranked: the scored candidates.
+        scored: the candidates.
         excluded: (D,) unit sentence vectors of the excluded phrases.
+        weights: of the totals whose spread is the unit of the cost.
         reference: VideoLevels of windows sampled over the library; None takes the candidates themselves.
     """
-    if not len(excluded) or not len(ranked.batch):
-        return ranked
+    if not len(excluded) or not len(scored.batch):
+        return scored
     sentences = np.stack(list(excluded)).astype(np.float32)
-    here = presence(sentences, ranked.levels)
+    here = presence(sentences, scored.levels)
     usual = here if reference is None else presence(sentences, reference)
     z = (here - usual.mean(1, keepdims=True)) / np.maximum(usual.std(1, keepdims=True), 1e-6)
     worst = z.max(0)
-    spread = float(total(ranked.scores, ranked.weights).std())
+    spread = float(total(scored.scores, weights).std())
     cost = np.where(worst >= EXCLUDED_Z, np.inf, PUSHED_DOWN * spread * np.maximum(worst, 0))
-    return replace(ranked, penalty=ranked.penalty + cost)
+    return replace(scored, penalty=scored.penalty + cost)

@@ -10,7 +10,9 @@ import numpy as np
 from explorer.search.retrieve import VideoRow, WindowBatch
 
 PEAK_SHARE = 0.5  # a frame belongs to the moment while above this share of the way from baseline to peak
-SAME_FILE_COSINE = 0.98  # mean over frames; two files of equal duration whose found windows are this alike are copies
+SAME_FILE_COSINE = 0.98  # mean over frames of copies, up to what another encoding changes
+SAME_CHANGES = 0.5  # cosine of what changes from frame to frame in copies; on another day of a fixed camera it is near 0
+STILL = 1e-4  # mean square change below which a file is one picture throughout
 SAME_DURATION = 0.1  # seconds
 MERGE_SHARE = 0.5  # two moments sharing this much of the shorter one are one
 
@@ -104,7 +106,7 @@ def grow(curve: FileCurve, peak: int, *, baseline: float, share: float = PEAK_SH
     return first, last
 
 
-def moment(batch: WindowBatch, curve: FileCurve, row: int, total: float, *, baseline: float) -> Moment:
+def grow_moment(batch: WindowBatch, curve: FileCurve, row: int, total: float, *, baseline: float) -> Moment:
     """The moment around one window: its peak frame, grown over its neighbours also past the window's borders."""
     first, count = int(batch.first[row]), int(batch.mask[row].sum())
     inside = np.flatnonzero((curve.frames >= first) & (curve.frames < first + count))
@@ -120,29 +122,66 @@ def moment(batch: WindowBatch, curve: FileCurve, row: int, total: float, *, base
     )
 
 
-def overlaps(one: Moment, other: Moment) -> bool:
+def overlaps(first: Moment, second: Moment) -> bool:
     """True where the two share at least half of the shorter one."""
-    shared = min(one.end, other.end) - max(one.start, other.start)
-    return shared > 0 and shared >= MERGE_SHARE * min(one.end - one.start, other.end - other.start)
+    shared = min(first.end, second.end) - max(first.start, second.start)
+    return shared > 0 and shared >= MERGE_SHARE * min(first.end - first.start, second.end - second.start)
 
 
-def _alike(batch: WindowBatch, one: int, other: int) -> bool:
-    """True where two windows show the same frames in the same order, up to what another encoding changes."""
-    both = batch.mask[one] & batch.mask[other]
-    if not np.array_equal(batch.mask[one], batch.mask[other]):
+def same_film(first: WindowBatch, second: WindowBatch) -> bool:
+    """True where windows at the same places of two files show the same frames, and change in the same way.
+
+    A fixed camera sees the same picture every day, so that the frames alone prove nothing: what differs from the mean
+    frame must agree as well, except where nothing moves in either file.
+
+    Args:
+        first, second: windows spread over each file, by time.
+    """
+    if not np.array_equal(first.first, second.first) or not np.array_equal(first.mask, second.mask):
         return False
-    cosines = (batch.features[one, both].astype(np.float32) * batch.features[other, both].astype(np.float32)).sum(1)
-    return float(cosines.mean()) > SAME_FILE_COSINE
-
-
-def _is_copy(batch: WindowBatch, row: int, video: VideoRow, leader: VideoRow) -> bool:
-    """Same content key, or equal duration and the same frames at the same place of both files."""
-    if video.fingerprint and video.fingerprint == leader.fingerprint:
+    a, b = (batch.features[batch.mask].astype(np.float32) for batch in (first, second))  # (N, D) each
+    if float((a * b).sum(1).mean()) <= SAME_FILE_COSINE:
+        return False
+    a, b = a - a.mean(0), b - b.mean(0)
+    moved, moved_too = float((a * a).sum() / len(a)), float((b * b).sum() / len(b))
+    if max(moved, moved_too) < STILL:
         return True
-    if abs(video.duration - leader.duration) > SAME_DURATION:
-        return False
-    places = np.flatnonzero((batch.video_ids == leader.id) & (batch.first == batch.first[row]))
-    return any(_alike(batch, row, int(place)) for place in places)
+    return float((a * b).sum() / len(a)) >= SAME_CHANGES * np.sqrt(moved * moved_too)
+
+
+class _Copies:
+    """Which files of a ranking are copies of a better one: the same bytes, or the same film over its whole length.
+
+    Args:
+        videos: rows of the files.
+        spread: video id -> windows spread over the file; asked for files of equal duration only.
+    """
+
+    def __init__(self, videos: Mapping[int, VideoRow], spread: Callable[[int], WindowBatch]) -> None:
+        self.videos, self.spread = videos, spread
+        self.leader: dict[int, int] = {}  # file -> the first file seen that it is a copy of, or itself
+
+    def leads(self, video_id: int) -> bool:
+        """Whether a file stands for itself."""
+        if video_id not in self.leader:
+            leaders = [known for known, leader in self.leader.items() if known == leader]
+            self.leader[video_id] = next((known for known in leaders if self._same(known, video_id)), video_id)
+        return self.leader[video_id] == video_id
+
+    def paths(self) -> dict[int, list[str]]:
+        """For each file that has copies, their paths in order."""
+        listed: dict[int, list[str]] = {}
+        for video_id, leader in self.leader.items():
+            if video_id != leader:
+                listed.setdefault(leader, []).append(self.videos[video_id].path)
+        return {leader: sorted(paths) for leader, paths in listed.items()}
+
+    def _same(self, known: int, new: int) -> bool:
+        first, second = self.videos[known], self.videos[new]
+        if second.fingerprint and first.fingerprint == second.fingerprint:
+            return True
+        near = abs(first.duration - second.duration) <= SAME_DURATION
+        return near and same_film(self.spread(known), self.spread(new))
 
 
 def moments(
@@ -152,8 +191,9 @@ def moments(
     videos: Mapping[int, VideoRow],
     *,
     times_of: Callable[[int], np.ndarray],
+    spread: Callable[[int], WindowBatch],
     k: int,
-    per_file: int = 3,
+    per_file: int | None = 3,
     baseline: float,
 ) -> tuple[list[Moment], dict[int, list[str]]]:
     """The k best moments: best windows first, each grown by the curve, at most `per_file` a file, copies left out.
@@ -164,36 +204,30 @@ def moments(
         curve: (V, F) value of each frame, high where the phrases are.
         videos: rows of all files in the batch.
         times_of: video id -> seconds of its kept frames; asked for the files shown only.
+        spread: video id -> windows spread over the file, to tell copies; asked for files of equal duration only.
         k: moments wanted.
-        per_file: moments of one file at most.
+        per_file: moments of one file at most; None, or where all candidates are of one file: as many as there are.
         baseline: value of the curve at an average frame of the library.
 
     Returns:
         moments by (total, path, start), and for each shown file the paths of its copies.
     """
     paths = [videos[int(video_id)].path for video_id in batch.video_ids]
+    limit = k if per_file is None or len(set(paths)) == 1 else per_file
     found: list[Moment] = []
     curves: dict[int, FileCurve] = {}
-    leaders: list[VideoRow] = []
-    copy_of: dict[int, int] = {}
+    copies = _Copies(videos, spread)
     for row in order(totals, paths, batch.start).tolist():
-        video = videos[int(batch.video_ids[row])]
-        if video.id not in copy_of:
-            copy_of[video.id] = next((v.id for v in leaders if _is_copy(batch, row, video, v)), video.id)
-            if copy_of[video.id] == video.id:
-                leaders.append(video)
-        taken = [m for m in found if m.video_id == video.id]
-        if copy_of[video.id] != video.id or len(taken) >= per_file:
+        video_id = int(batch.video_ids[row])
+        taken = [moment for moment in found if moment.video_id == video_id]
+        if not copies.leads(video_id) or len(taken) >= limit:
             continue
-        if video.id not in curves:
-            curves[video.id] = file_curve(batch, curve, np.flatnonzero(batch.video_ids == video.id), times_of(video.id))
-        new = moment(batch, curves[video.id], row, float(totals[row]), baseline=baseline)
+        if video_id not in curves:
+            rows = np.flatnonzero(batch.video_ids == video_id)
+            curves[video_id] = file_curve(batch, curve, rows, times_of(video_id))
+        new = grow_moment(batch, curves[video_id], row, float(totals[row]), baseline=baseline)
         if not any(overlaps(new, old) for old in taken):
             found.append(new)
         if len(found) == k:
             break
-    copies: dict[int, list[str]] = {}
-    for video_id, leader in copy_of.items():
-        if video_id != leader:
-            copies.setdefault(leader, []).append(videos[video_id].path)
-    return found, {leader: sorted(listed) for leader, listed in copies.items()}
+    return found, copies.paths()

@@ -1,4 +1,4 @@
-"""Mends an encoded query: phrases weighed, switched off or negated."""
+"""Gives the phrases of an encoded query new weights: above or below 1, off or negated."""
 
 from __future__ import annotations
 
