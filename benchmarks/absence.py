@@ -2,12 +2,12 @@
 
 Run: python -m benchmarks.absence --flickr8k DIR [--clips CLIPS] [--checkpoint starter].
 Queries: a library is a random half of some videos; captions of that half are present, captions of the other half are absent.
-What is measured is what a search does: the best hits' standing among the caption bank, against what unrelated captions find by
-chance in that library (search/calibrate.py).
+What is measured is what a search does: its best moment against what unrelated descriptions of the same form find by chance in
+that library (search/calibrate.py).
 Phrases: a caption with its action, person or scene replaced (training/alterations.py); the phrase that was there is shown by the
 video, the one in its place is not, all else being equal.
-The lines are drawn on val, so that a person is seldom told wrongly that something is missing (the evidence that doubts
-PRESENT_DOUBTED of present queries, the standing that leaves SHOWN_UNMARKED of shown phrases without a mark), and reported on test
+The lines are drawn so that a person is seldom told wrongly that something is missing (benchmarks/doubt.py draws that of the
+moments on several libraries; the standing that leaves SHOWN_UNMARKED of shown phrases without a mark), and reported on test
 and the clips.
 """
 
@@ -26,7 +26,7 @@ from benchmarks.binary_selection import draw, train_bank
 from benchmarks.features import clip_pairs, open_encoder, photo_pairs
 from explorer.model.encoder import Encoder
 from explorer.records import TextFeatures
-from explorer.search import calibrate, rerank
+from explorer.search import calibrate, score
 from explorer.search.calibrate import Calibration
 from explorer.search.retrieve import WindowBatch
 from explorer.service.bank import BANK
@@ -34,7 +34,6 @@ from explorer.training.alterations import WordBank
 from explorer.training.binary_selection import choices
 from explorer.training.dataset import PairData
 
-HITS = 20  # that a page shows
 FRAMES = 12  # a window, as the app makes them
 PRESENT_DOUBTED = 5.0  # percent, on val
 SHOWN_UNMARKED = 15.0  # percent, on val
@@ -103,12 +102,12 @@ def opened(
 
 
 def evidence(encoder: Encoder, calibration: Calibration, text: TextFeatures, levels: Any) -> float:
-    """Evidence of a query's hits, in spreads above chance."""
-    scores = rerank.compare(encoder, encoder.text_levels([text]), levels)[0]
-    hits = np.argsort(-rerank.total(scores, encoder.config.level_weights))[:HITS]
-    z = calibrate.among_captions(encoder, calibration, rerank.take(levels, hits), scores[hits])
-    middle, spread = calibration.chance
-    return (float(calibrate.evidence(z).max()) - middle) / spread
+    """How far a query's best moment lies above what it needs to be likely, in spreads of chance."""
+    form = calibrate.form_of(text.text)
+    scores = score.compare(encoder, encoder.text_levels([text]), levels)[0]
+    chance = calibrate.chance_of(calibration, form)
+    assert chance is not None
+    return float(chance.above(score.total(scores, calibration.weights)).max()) - calibrate.LINES[form][0]
 
 
 def queries(encoder: Encoder, bank: Sequence[TextFeatures], data: PairData, size: int, *, seed: int) -> Told:
@@ -143,7 +142,7 @@ def phrases(
     asked = draw(choices(captions, kinds=("action", "person", "scene"), bank=words, seed=seed), QUERIES, seed=seed)
     found: tuple[list[float], list[float]] = [], []
     for question in asked:
-        shown = rerank.take(levels, np.array([question.video]))
+        shown = score.take(levels, np.array([question.video]))
         for values, text, other in zip(
             found, (question.true, question.altered), (question.altered, question.true), strict=True
         ):
@@ -172,13 +171,13 @@ def main() -> int:
     if given.clips:
         clips = clip_pairs(encoder, given.clips, cache=given.cache, most=5)
         sets["clips", len(clips.files) // 2] = clips
-    with rerank.one_thread():
+    with score.one_thread():
         asked = {key: queries(encoder, bank, data, key[1], seed=0) for key, data in sets.items()}
         marked = {key: phrases(encoder, bank, data, words, key[1], seed=0) for key, data in sets.items()}
     doubt = float(np.mean([np.percentile(asked["val", size].there, PRESENT_DOUBTED) for size in SIZES]))
     shown = float(np.mean([np.percentile(marked["val", size].there, SHOWN_UNMARKED) for size in SIZES]))
     print(
-        f"drawn on val: evidence {doubt:.2f} (in use: {calibrate.EVIDENCE:g}), standing {shown:.2f} (in use: {calibrate.found_line(encoder):g})\n"
+        f"drawn on val: {doubt:+.2f} from the line of sentences in use ({calibrate.LINES['sentence'][0]:g}), standing {shown:.2f} (in use: {calibrate.FOUND_Z[encoder.config.text_levels]:g})\n"
     )
     print(
         "| library | queries: AUC | present doubted | absent passed | phrases: AUC | shown not marked | replaced marked |\n"
@@ -187,7 +186,7 @@ def main() -> int:
     )
     for key in sets:
         print(
-            f"| {key[0]}, {key[1]} videos | {asked[key].row(calibrate.EVIDENCE)} | {marked[key].row(calibrate.found_line(encoder))} |"
+            f"| {key[0]}, {key[1]} videos | {asked[key].row(0.0)} | {marked[key].row(calibrate.FOUND_Z[encoder.config.text_levels])} |"
         )
     return 0
 

@@ -20,8 +20,8 @@ import numpy as np
 
 from explorer.config import Settings
 from explorer.media.sampling import windows as cut_windows
-from explorer.records import FrameFeatures, VideoFile, VideoInfo
-from explorer.search import find, rerank
+from explorer.records import FrameFeatures, LevelWeights, VideoFile, VideoInfo
+from explorer.search import find, score
 from explorer.search.calibrate import calibrate, read_bank
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
@@ -90,24 +90,26 @@ def make_queries(captions: tuple[str, ...], count: int) -> list[str]:
 
 
 def slow_top(
-    library: StoredLibrary, encoder, asked: list[find.Asked], weights, *, k: int = 10
+    library: StoredLibrary, encoder, asked: list[find.EncodedQuery], weights, *, k: int = 10
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """The k best windows of each query and their totals, by scoring every window."""
     ids, totals = library.store.window_ids(library.encoder), []
-    texts = [encoder.text_levels([a.text]) for a in asked]
+    texts = [encoder.text_levels([a.features]) for a in asked]
     for start in range(0, len(ids), CHUNK):
         batch = library.windows(ids[start : start + CHUNK])
         levels = encoder.levels(batch.features, batch.mask)
-        totals.append(np.stack([rerank.total(rerank.compare(encoder, text, levels)[0], weights) for text in texts]))
+        totals.append(np.stack([score.total(score.compare(encoder, text, levels)[0], weights) for text in texts]))
     table = np.concatenate(totals, axis=1)
     tops = np.argsort(-table, axis=1, kind="stable")[:, :k]
     return [(ids[top], table[row, top]) for row, top in enumerate(tops)]
 
 
-def agree(ranked: rerank.Ranked, slow: tuple[np.ndarray, np.ndarray]) -> bool:
+def agree(scored: score.Scored | None, slow: tuple[np.ndarray, np.ndarray], weights: LevelWeights) -> bool:
     """Whether the best ten are the same windows; of windows that tie to six decimals either may stand."""
-    top = np.argsort(-ranked.totals, kind="stable")[: len(slow[0])]
-    return set(ranked.batch.ids[top]) == set(slow[0]) or np.allclose(ranked.totals[top], slow[1], atol=1e-6)
+    assert scored is not None
+    totals = scored.totals(weights)
+    top = np.argsort(-totals, kind="stable")[: len(slow[0])]
+    return set(scored.batch.ids[top]) == set(slow[0]) or np.allclose(totals[top], slow[1], atol=1e-6)
 
 
 def run(folder: Path, options: argparse.Namespace) -> bool:
@@ -123,7 +125,7 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
         typed = make_queries(captions, options.queries)
         for text in typed[:5]:
             find.find(
-                find.ask(encoder, parse("warm " + text)),
+                find.encode_query(encoder, parse("warm " + text)),
                 library=library,
                 encoder=encoder,
                 weights=weights,
@@ -132,7 +134,7 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
         seconds, cpu, asked = [], [], []
         for text in typed:
             began, busy = time.perf_counter(), time.process_time()
-            asked.append(find.ask(encoder, parse(text)))
+            asked.append(find.encode_query(encoder, parse(text)))
             find.find(asked[-1], library=library, encoder=encoder, weights=weights, calibration=calibration)
             seconds.append(time.perf_counter() - began)
             cpu.append(time.process_time() - busy)
@@ -144,7 +146,8 @@ def run(folder: Path, options: argparse.Namespace) -> bool:
         )
         slow = slow_top(library, encoder, asked, weights)
         same = [
-            agree(find.rank(a, library=library, encoder=encoder, weights=weights), top) for a, top in zip(asked, slow)
+            agree(find.rank(a, library=library, encoder=encoder, weights=weights), top, weights)
+            for a, top in zip(asked, slow)
         ]
     equal = float(np.mean(same))
     print(f"top 10 equal to scoring every window: {sum(same)}/{len(same)} = {equal:.1%}")

@@ -270,6 +270,7 @@ class SearchResult:
         "phrases",
         "words",
     )  # what the middle and the fine level compare; HGR's: actions, entities
+    unrelated: str = "descriptions"  # or "pictures": what the hits' percentiles are shares of
 
     @property
     def confident(self) -> bool:

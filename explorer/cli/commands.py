@@ -124,6 +124,9 @@ def result_json(result: SearchResult) -> dict[str, Any]:
             "end": hit.end,
             "scores": asdict(hit.scores),
             "agreement": hit.agreement,
+            "strength": hit.strength,
+            "percentile": hit.percentile,
+            "weak": hit.weak,
             "matches": [
                 {"phrase": m.phrase, "start": m.start, "end": m.end, "score": m.score, "found": m.found}
                 for m in hit.matches
@@ -136,6 +139,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
         "phrases": [phrase.text for phrase in result.phrases],
         "hits": hits,
         "confident": result.confident,
+        "verdict": result.verdict.state,
         "reason": result.reason,
     }
 

@@ -93,9 +93,14 @@ class Calibration:
         frames = array(self.reference.frames)[array(self.reference.frame_mask)]
         frames = frames[np.unique(np.linspace(0, len(frames) - 1, MOST_CELLS).astype(np.int64))]
         words = np.concatenate([array(texts.words)[array(texts.word_mask)] for texts in self.texts.values()])
-        pairs = (np.concatenate([null[..., 0] for null in self.null.values()]), self.phrases @ clips.T, words @ frames.T)
+        pairs = (
+            np.concatenate([null[..., 0] for null in self.null.values()]),
+            self.phrases @ clips.T,
+            words @ frames.T,
+        )
         return {
-            level: (float(cosines.mean()), float(np.quantile(cosines, UNUSUAL))) for level, cosines in zip(LEVELS, pairs)
+            level: (float(cosines.mean()), float(np.quantile(cosines, UNUSUAL)))
+            for level, cosines in zip(LEVELS, pairs)
         }
 
     def _chance(self, totals: np.ndarray) -> Chance:
@@ -107,7 +112,9 @@ class Calibration:
         best, sampled = np.nanmax(totals, axis=1), totals.shape[1]
         low, middle = np.quantile(best, [LOW, MIDDLE])
         growth = sqrt(2 * log(max(self.windows, sampled, 2))) - sqrt(2 * log(max(sampled, 2)))
-        return Chance(float(middle + growth * np.nanstd(totals, axis=1).mean()), max(float(middle - low) / QUARTILE, 1e-6))
+        return Chance(
+            float(middle + growth * np.nanstd(totals, axis=1).mean()), max(float(middle - low) / QUARTILE, 1e-6)
+        )
 
 
 @dataclass(frozen=True)
@@ -253,7 +260,9 @@ def appraise(encoder: Encoder, calibration: Calibration | None, scored: Scored, 
     near = nearest_form(calibration, form)
     z = standing(scored.scores, compare(encoder, calibration.texts[near], scored.levels))
     seen = phrase_standing(calibration, phrases, scored.levels)
-    return Appraisal(normal(above), strengths, normal(z), _agreed(seen, FOUND_Z[encoder.model.config.text_levels], strengths))
+    return Appraisal(
+        normal(above), strengths, normal(z), _agreed(seen, FOUND_Z[encoder.model.config.text_levels], strengths)
+    )
 
 
 def nearest_form(calibration: Calibration, form: Form) -> Form:

@@ -229,9 +229,7 @@ def why_not(
     )
 
 
-def _weakest_phrase(
-    scored: Scored, top: int, own: Scored, row: int, labels: Sequence[str]
-) -> tuple[str, float, float]:
+def _weakest_phrase(scored: Scored, top: int, own: Scored, row: int, labels: Sequence[str]) -> tuple[str, float, float]:
     """The phrase whose best clip loses most against the first hit, with both cosines; nothing for a query by
     picture."""
     there, here = scored.grids.phrase_clip[top].max(1), own.grids.phrase_clip[row].max(1)

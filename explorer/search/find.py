@@ -166,8 +166,15 @@ def present(
         for row, moment in enumerate(found)
     )
     hits = tuple(replace(hit, copies=tuple(copies.get(hit.video_id, ()))) for hit in hits)
-    verdict = _verdict(text, hits)
-    return SearchResult(query, phrases, hits, verdict, time.perf_counter() - began, encoder.name)
+    return SearchResult(
+        query,
+        phrases,
+        hits,
+        _verdict(text, hits),
+        time.perf_counter() - began,
+        encoder.name,
+        unrelated="pictures" if encoded.is_picture else "descriptions",
+    )
 
 
 def find(

@@ -11,7 +11,9 @@ from explorer.search.retrieve import VideoRow, WindowBatch
 
 PEAK_SHARE = 0.5  # a frame belongs to the moment while above this share of the way from baseline to peak
 SAME_FILE_COSINE = 0.98  # mean over frames of copies, up to what another encoding changes
-SAME_CHANGES = 0.5  # cosine of what changes from frame to frame in copies; on another day of a fixed camera it is near 0
+SAME_CHANGES = (
+    0.5  # cosine of what changes from frame to frame in copies; on another day of a fixed camera it is near 0
+)
 STILL = 1e-4  # mean square change below which a file is one picture throughout
 SAME_DURATION = 0.1  # seconds
 MERGE_SHARE = 0.5  # two moments sharing this much of the shorter one are one

@@ -252,9 +252,7 @@ def presence(sentences: np.ndarray, levels: Any) -> np.ndarray:
     return np.where(mask[None], cosines, -np.inf).max(-1)
 
 
-def exclude(
-    scored: Scored, excluded: Sequence[np.ndarray], *, weights: LevelWeights, reference: Any = None
-) -> Scored:
+def exclude(scored: Scored, excluded: Sequence[np.ndarray], *, weights: LevelWeights, reference: Any = None) -> Scored:
     """Let excluded phrases cost: a window where one stands out goes, one where it is likelier than usual falls.
 
     z is a window's presence of the phrase in standard deviations above its mean over the reference windows;

@@ -395,13 +395,14 @@ class Explorer:
         public_id: str,
         moment: float,
         *,
+        end: float | None = None,
         model: str | None = None,
         weights: LevelWeights | None = None,
         phrase_weights: Mapping[str, float] | None = None,
     ) -> Explanation:
         """Why a moment met a query: phrase x clip, word x frame, the curve over the file."""
         return self.searching.explain(
-            text, public_id, moment, model=model, weights=weights, phrase_weights=phrase_weights
+            text, public_id, moment, end=end, model=model, weights=weights, phrase_weights=phrase_weights
         )
 
     def why_not(

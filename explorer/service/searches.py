@@ -180,9 +180,7 @@ class Searching:
         weights = weights or encoder.config.level_weights
         reference = calibration.reference if calibration else None
         scored = score.exclude(scored, encoded.excluded, weights=weights, reference=reference)
-        return asdict(
-            why_not(scored, encoded.features, video.id, library=library, encoder=encoder, weights=weights)
-        )
+        return asdict(why_not(scored, encoded.features, video.id, library=library, encoder=encoder, weights=weights))
 
     def graph(
         self,

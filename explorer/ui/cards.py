@@ -1,4 +1,4 @@
-"""Decides what the card of each file found shows: its bars, its grade, its place, what the person said of it: pure."""
+"""Decides what the card of each file found shows: its bars, its strength, its place, what the person said of it: pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,7 @@ from explorer.ui.events.view import View, moment
 from explorer.ui.present import sentence, span
 from explorer.ui.render import notice, render
 
-WEAK = 0.6  # agreement below which a file may be there by chance
-TOP = 6  # files always shown unfolded: about a screen
+TOP = 6  # files shown unfolded where all are weak: about a screen
 LEVEL_NAMES = {"video_sentence": "sentence", "clip_phrase": "phrases", "frame_word": "words"}
 LEVEL_HELP = {
     "video_sentence": "the whole moment against the whole sentence",
@@ -63,8 +62,7 @@ class Card:
     duration: float
     ranges: tuple[tuple[float, float], ...]  # left and width of each moment in the file, in percent
     levels: tuple[Level, ...]
-    percent: str
-    grade: str
+    strength_told: str  # hover text of the word strong, likely or weak
     marks: tuple[Mark, ...]
 
 
@@ -104,9 +102,11 @@ def bars(hit: Hit, highest: dict[str, float], reads: tuple[str, str]) -> tuple[L
     )
 
 
-def grade(agreement: float) -> str:
-    """How unusual a moment is among unrelated captions, in three steps."""
-    return "high" if agreement >= 0.9 else "middle" if agreement >= WEAK else "low"
+def strength_title(hit: Hit, unrelated: str) -> str:
+    """The hover text of a card's word: what it rests on, unrelated descriptions or pictures."""
+    others = f"Fits better than {100 * hit.percentile:.0f} of 100 unrelated {unrelated} fit anything in this library"
+    levels = ", ".join(f"{LEVEL_NAMES[level]} {getattr(hit.scores, level):.2f}" for level in LEVELS)
+    return f"{others}. Levels: {levels}; total {hit.scores.total:.3f}"
 
 
 def length_of_file(hits: list[Hit]) -> float:
@@ -148,7 +148,7 @@ def marks(hits: list[Hit]) -> tuple[Mark, ...]:
     return tuple(made)
 
 
-def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, reads: tuple[str, str]) -> Card:
+def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, result: SearchResult) -> Card:
     """One file of the results: its best moment large, the others below."""
     best = hits[0]
     return Card(
@@ -159,9 +159,8 @@ def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, r
         move=move(best.public_id, rank, view.ranks),
         duration=length_of_file(hits),
         ranges=ranges(hits),
-        levels=bars(best, highest, reads),
-        percent=f"{100 * best.agreement:.0f}",
-        grade=grade(best.agreement),
+        levels=bars(best, highest, result.reads),
+        strength_told=strength_title(best, result.unrelated),
         marks=marks(hits),
     )
 
@@ -175,15 +174,14 @@ def by_file(result: SearchResult) -> list[list[Hit]]:
 
 
 def strong(result: SearchResult) -> int:
-    """How many files stand above the tail: up to the last one that is neither weak nor called wrong; all where none
-    is."""
-    files = by_file(result)
+    """How many files stand above the tail: up to the last one that is neither weak nor called wrong; a screen where
+    all are weak."""
     good = [
         place
-        for place, hits in enumerate(files, start=1)
-        if max(hit.agreement for hit in hits) >= WEAK and hits[0].judged is not False
+        for place, hits in enumerate(by_file(result), start=1)
+        if not all(hit.weak for hit in hits) and hits[0].judged is not False
     ]
-    return max(TOP, max(good)) if good and result.confident else len(files)
+    return max(good, default=TOP)
 
 
 def column(result: SearchResult, view: View, *, title: str = "", second: bool = False) -> Column:
@@ -192,7 +190,7 @@ def column(result: SearchResult, view: View, *, title: str = "", second: bool = 
         view = replace(view, selected=None)  # the selected moment is the other model's
     highest = {level: max((getattr(hit.scores, level) for hit in result.hits), default=0.0) for level in LEVELS}
     cards = tuple(
-        card(hits, rank, highest=highest, view=view, reads=result.reads)
+        card(hits, rank, highest=highest, view=view, result=result)
         for rank, hits in enumerate(by_file(result), start=1)
     )
     nothing, top = sentence(result.reason or "nothing found") if title and not cards else "", strong(result)
@@ -241,12 +239,11 @@ def summary(view: View) -> str:
     if not view.result.hits:
         hint = sentence(view.result.reason or "try fewer words, or index more videos")
         return notice("Nothing found.", kind="warn", hint=hint)
-    doubt = view.result.reason.removeprefix("probably nothing here: ")
     return render(
         "summary",
         moments=len(view.result.hits),
         files=len({hit.public_id for hit in view.result.hits}),
         took=took(view.result.seconds),
-        confident=view.result.confident,
-        hint=sentence(doubt or "No moment stands out from what unrelated captions reach."),
+        state=view.result.verdict.state,
+        told=sentence(view.result.reason),
     )

@@ -47,7 +47,7 @@ def hit(video_id: int, path: str, start: float = 1.0, end: float = 3.5) -> Hit:
     )
 
 
-RESULT = SearchResult(Query('=red "car"\n<x>'), (), tuple(hit(i, p) for i, p in enumerate(HOSTILE)), True)
+RESULT = SearchResult(Query('=red "car"\n<x>'), (), tuple(hit(i, p) for i, p in enumerate(HOSTILE)))
 
 
 def test_csv_reads_back_with_one_row_a_hit_and_no_formula() -> None:

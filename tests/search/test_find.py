@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from explorer.records import ExplorerError, LevelWeights, TextFeatures
-from explorer.search import rerank
-from explorer.search.find import Asked, ask, ask_image, ask_vector, find, more_like, rank, repaired
+from explorer.records import ExplorerError, LevelWeights, SearchResult, TextFeatures
+from explorer.search import score
+from explorer.search.find import (
+    encode_image,
+    encode_query,
+    find,
+    more_like,
+    picture_query,
+    present,
+    rank,
+)
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
 from tests.support.tiny_search import DIM, TinyEncoder, make_library, mean_vector, scenes, word_vector
@@ -64,26 +71,26 @@ def all_windows(library: StoredLibrary):
 @pytest.mark.parametrize("weights", [EQUAL, LevelWeights(1, 0, 0), LevelWeights(0, 1, 0), LevelWeights(0.2, 0.1, 0.7)])
 def test_scores_of_candidates_are_the_definition(big: StoredLibrary, weights: LevelWeights) -> None:
     encoder = TinyEncoder()
-    asked = ask(encoder, parse('word1 "word2 word3"^2 word4 "word5"'))
+    asked = encode_query(encoder, parse('word1 "word2 word3"^2 word4 "word5"'))
     ranked = rank(asked, library=big, encoder=encoder, weights=weights, shortlist=50)
     slow = np.stack(
         [
-            slow_scores(asked.text, ranked.batch.features[i][ranked.batch.mask[i]], encoder)
+            slow_scores(asked.features, ranked.batch.features[i][ranked.batch.mask[i]], encoder)
             for i in range(len(ranked.batch))
         ]
     )
     np.testing.assert_allclose(ranked.scores, slow, atol=1e-5)
-    np.testing.assert_allclose(ranked.totals, rerank.total(slow, weights), atol=1e-5)
+    np.testing.assert_allclose(ranked.totals(weights), score.total(slow, weights), atol=1e-5)
 
 
 def test_coarse_then_fine_finds_what_scoring_everything_finds(big: StoredLibrary) -> None:
     encoder, library = TinyEncoder(), big
     everything, rng, equal = all_windows(library), np.random.default_rng(1), 0
     for _ in range(30):
-        asked = ask(encoder, parse(" ".join(rng.choice(WORDS, 3, replace=False))))
+        asked = encode_query(encoder, parse(" ".join(rng.choice(WORDS, 3, replace=False))))
         fast = rank(asked, library=library, encoder=encoder, weights=EQUAL, candidates=60, shortlist=30)
-        slow = rerank.score(encoder, asked.text, everything, weights=EQUAL)
-        top_fast, top_slow = np.sort(fast.totals)[::-1][:10], np.sort(slow.totals)[::-1][:10]
+        slow = score.score(encoder, encoder.text_levels([asked.features]), everything)
+        top_fast, top_slow = np.sort(fast.totals(EQUAL))[::-1][:10], np.sort(slow.totals(EQUAL))[::-1][:10]
         equal += np.allclose(top_fast, top_slow, atol=1e-6)
     assert len(everything) > 150 and equal >= 29
 
@@ -92,15 +99,15 @@ def test_the_estimate_is_the_score_where_every_frame_is_its_own_clip(tmp_path: P
     encoder = TinyEncoder()
     frames = np.stack([word_vector(w) for w in ("cat", "dog", "sea", "sky")])  # four unlike frames, four clips
     library = make_library(tmp_path, {"a.mp4": frames}, encoder)
-    asked, batch = ask(encoder, parse("dog sky")), all_windows(library)
-    full = rerank.score(encoder, asked.text, batch, weights=EQUAL)
+    asked, batch = encode_query(encoder, parse("dog sky")), all_windows(library)
+    full = score.score(encoder, encoder.text_levels([asked.features]), batch)
     if full.grids.clip_mask.sum() == 4:
         np.testing.assert_allclose(
-            rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=EQUAL), full.totals, atol=1e-3
+            score.total(score.estimate(score.query_vectors(full.encoded), batch), EQUAL), full.totals(EQUAL), atol=1e-3
         )
     np.testing.assert_allclose(
-        rerank.estimate(rerank.query_vectors(full.encoded), batch, weights=LevelWeights(1, 0, 1)),
-        rerank.total(full.scores, LevelWeights(1, 0, 1)),
+        score.total(score.estimate(score.query_vectors(full.encoded), batch), LevelWeights(1, 0, 1)),
+        score.total(full.scores, LevelWeights(1, 0, 1)),
         atol=1e-3,
     )
 
@@ -112,7 +119,7 @@ def test_the_moment_has_the_bounds_of_its_scene(tmp_path: Path) -> None:
         {"long.mp4": scenes(("sea sky", 9), ("red car", 5), ("sea sky", 10)), "other.mp4": scenes(("cat sofa", 12))},
         encoder,
     )
-    result = find(ask(encoder, parse('"red car"')), library=library, encoder=encoder, weights=EQUAL).result
+    result = find(encode_query(encoder, parse('"red car"')), library=library, encoder=encoder, weights=EQUAL)
     hit = result.hits[0]
     assert hit.path.endswith("long.mp4") and (hit.start, hit.end) == (9.0, 14.0)
     assert 9 <= hit.still < 14
@@ -131,7 +138,7 @@ def test_two_scenes_of_a_file_are_two_moments_and_a_still_scene_is_one(tmp_path:
         },
         encoder,
     )
-    hits = find(ask(encoder, parse('"dog beach"')), library=library, encoder=encoder, weights=EQUAL).result.hits
+    hits = find(encode_query(encoder, parse('"dog beach"')), library=library, encoder=encoder, weights=EQUAL).hits
     of = {
         name: [(h.start, h.end) for h in hits if h.path.endswith(name) and h.scores.total > 0.9]
         for name in ("twice.mp4", "still.mp4")
@@ -142,18 +149,35 @@ def test_two_scenes_of_a_file_are_two_moments_and_a_still_scene_is_one(tmp_path:
 
 def test_hits_of_a_file_are_limited(tmp_path: Path) -> None:
     encoder = TinyEncoder()
-    library = make_library(tmp_path, {"many.mp4": scenes(*[("dog beach", 4), ("sea sky", 6)] * 6)}, encoder)
+    videos = {"many.mp4": scenes(*[("dog beach", 4), ("sea sky", 6)] * 6), "other.mp4": scenes(("cat sofa", 4))}
+    library = make_library(tmp_path, videos, encoder)
     for limit in (1, 2):
-        found = find(ask(encoder, parse("dog beach")), library=library, encoder=encoder, weights=EQUAL, per_file=limit)
-        assert len(found.result.hits) == limit
+        found = find(
+            encode_query(encoder, parse("dog beach")), library=library, encoder=encoder, weights=EQUAL, per_file=limit
+        )
+        assert sum(hit.path.endswith("many.mp4") for hit in found.hits) == limit
 
 
 def test_ties_go_by_path_then_start(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     names = ["c.mp4", "a.mp4", "b.mp4"]
     library = make_library(tmp_path, {name: scenes(("dog", 6 + i)) for i, name in enumerate(names)}, encoder)
-    hits = find(ask(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL).result.hits
+    hits = find(encode_query(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL).hits
     assert [Path(h.path).name for h in hits] == ["a.mp4", "b.mp4", "c.mp4"]
+
+
+def test_one_long_film_shows_all_its_moments(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    film = scenes(*[("dog beach", 4), ("sea sky", 6)] * 6)
+    alone = make_library(tmp_path / "alone", {"many.mp4": film}, encoder)
+    both = make_library(tmp_path / "both", {"many.mp4": film, "other.mp4": scenes(("cat sofa", 9))}, encoder)
+
+    def count(library: StoredLibrary, per_file: int | None) -> int:
+        encoded = encode_query(encoder, parse("dog beach"))
+        found = find(encoded, library=library, encoder=encoder, weights=EQUAL, per_file=per_file)
+        return sum(hit.path.endswith("many.mp4") and hit.scores.total > 0.75 for hit in found.hits)
+
+    assert count(alone, 3) == count(both, None) == 6 and count(both, 3) == 3
 
 
 def test_copies_are_shown_once_and_named(tmp_path: Path) -> None:
@@ -161,7 +185,7 @@ def test_copies_are_shown_once_and_named(tmp_path: Path) -> None:
     library = make_library(
         tmp_path, {"b.mp4": scenes(("dog", 8)), "a.mp4": scenes(("dog", 8)), "c.mp4": scenes(("dog", 20))}, encoder
     )
-    hits = find(ask(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL).result.hits
+    hits = find(encode_query(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL).hits
     assert [Path(h.path).name for h in hits] == ["a.mp4", "c.mp4"]  # c is longer, so another film
     assert [Path(p).name for p in hits[0].copies] == ["b.mp4"]
 
@@ -173,7 +197,7 @@ def test_an_excluded_phrase_removes(tmp_path: Path) -> None:
     library = make_library(tmp_path, videos, encoder)
 
     def names(typed: str) -> list[str]:
-        hits = find(ask(encoder, parse(typed)), library=library, encoder=encoder, weights=EQUAL).result.hits
+        hits = find(encode_query(encoder, parse(typed)), library=library, encoder=encoder, weights=EQUAL).hits
         return [Path(h.path).name for h in hits]
 
     assert set(names("car")[:2]) == {"night.mp4", "day.mp4"}
@@ -184,44 +208,63 @@ def test_phrases_are_weighed_switched_off_and_negated(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     videos = {f"other{i}.mp4": scenes((f"thing{i} place{i}", 8)) for i in range(30)}
     videos |= {"dog.mp4": scenes(("dog", 8)), "cat.mp4": scenes(("cat", 8))}
-    library, asked = make_library(tmp_path, videos, encoder), ask(encoder, parse("dog cat"))
+    library = make_library(tmp_path, videos, encoder)
+
+    def result(phrase_weights: dict[str, float]) -> SearchResult:
+        encoded = encode_query(encoder, parse("dog cat"), phrase_weights)
+        return find(encoded, library=library, encoder=encoder, weights=EQUAL)
 
     def first(phrase_weights: dict[str, float]) -> str:
-        found = find(repaired(asked, phrase_weights, encoder=encoder), library=library, encoder=encoder, weights=EQUAL)
-        return Path(found.result.hits[0].path).name
+        return Path(result(phrase_weights).hits[0].path).name
 
     assert first({"dog": 0.0}) == "cat.mp4" and first({"cat": 0.0}) == "dog.mp4"
     assert first({"dog": 3.0}) == "dog.mp4" and first({"cat": 3.0}) == "cat.mp4"
     assert first({"dog": -1.0}) == "cat.mp4"
-    assert [
-        p.text
-        for p in find(
-            repaired(asked, {"dog": 0}, encoder=encoder), library=library, encoder=encoder, weights=EQUAL
-        ).result.phrases
-    ] == ["cat"]
+    assert [phrase.text for phrase in result({"dog": 0}).phrases] == ["cat"]
     with pytest.raises(ExplorerError, match="leave at least one"):
-        repaired(asked, {"dog": 0, "cat": 0}, encoder=encoder)
+        result({"dog": 0, "cat": 0})
 
 
-def test_a_phrase_that_is_off_leaves_what_the_text_without_it_says(tmp_path: Path) -> None:
+def test_a_phrase_that_is_off_leaves_what_the_text_without_it_says() -> None:
     encoder = TinyEncoder()
-    asked, without = ask(encoder, parse("dog cat bird")), encoder.text(" cat bird")
-    text = repaired(asked, {"dog": 0.0}, encoder=encoder).text
+    without = encoder.text(" cat bird")
+    text = encode_query(encoder, parse("dog cat bird"), {"dog": 0.0}).features
     np.testing.assert_allclose(text.sentence, without.sentence, atol=1e-6)
     np.testing.assert_allclose(text.words, without.words, atol=1e-6)
     assert [(p.text, p.weight) for p in text.phrase_spans] == [("dog", 0.0), ("cat", 1.0), ("bird", 1.0)]
-    assert text.text == asked.text.text and text.phrases.shape == (3, encoder.dim)
+    assert text.text == "dog cat bird" and text.phrases.shape == (3, encoder.dim)
 
 
-def test_reweighing_is_searching_with_the_other_weights(big: StoredLibrary) -> None:
-    encoder, library = TinyEncoder(), big
-    asked, other = ask(encoder, parse("word1 word2")), LevelWeights(0, 0, 1)
-    everything = rank(asked, library=library, encoder=encoder, weights=EQUAL, shortlist=10_000)
-    again = rank(asked, library=library, encoder=encoder, weights=other, shortlist=10_000)
-    moved = rerank.reweigh(everything, other)
-    assert dict(zip(moved.batch.ids.tolist(), moved.totals)) == pytest.approx(
-        dict(zip(again.batch.ids.tolist(), again.totals))
+def test_weights_typed_and_weights_set_later_are_the_same() -> None:
+    encoder = TinyEncoder()
+    typed = encode_query(encoder, parse('dog "cat"^3')).features
+    later = encode_query(encoder, parse('dog "cat"^2'), {"cat": 3.0}).features
+    np.testing.assert_allclose(typed.sentence, later.sentence, atol=1e-6)
+    plain = encode_query(encoder, parse("dog cat")).features
+    assert plain.sentence == pytest.approx(mean_vector(["dog", "cat"]))
+
+
+def test_other_level_weights_order_the_scores_that_are_kept(big: StoredLibrary) -> None:
+    encoder, library, other = TinyEncoder(), big, LevelWeights(0, 0, 1)
+    encoded = encode_query(encoder, parse("word1 word2"))
+    kept = rank(encoded, library=library, encoder=encoder, weights=EQUAL, shortlist=10_000)
+    again = rank(encoded, library=library, encoder=encoder, weights=other, shortlist=10_000)
+    assert kept is not None and again is not None
+    assert dict(zip(kept.batch.ids.tolist(), kept.totals(other))) == pytest.approx(
+        dict(zip(again.batch.ids.tolist(), again.totals(other)))
     )
+    encoder.text_levels = encoder.levels = None  # type: ignore[method-assign,assignment]  # neither is asked again
+    moved = present(kept, encoded, library=library, encoder=encoder, weights=other)
+    assert moved.hits[0].scores.total == pytest.approx(float(kept.totals(other).max()))
+
+
+def test_a_shortlist_holds_the_best_of_each_level(big: StoredLibrary) -> None:
+    encoder = TinyEncoder()
+    levels = encoder.text_levels([encode_query(encoder, parse("word1 word2 word3")).features])
+    vectors, batch = score.query_vectors(levels), all_windows(big)
+    estimates = score.estimate(vectors, batch)
+    short = score.shortlist(vectors, batch, weights=LevelWeights(1, 0, 0), count=40)
+    assert len(short) == 40 and all(batch.ids[estimates[:, level].argmax()] in short.ids for level in range(3))
 
 
 def test_filters(tmp_path: Path) -> None:
@@ -235,7 +278,7 @@ def test_filters(tmp_path: Path) -> None:
     )
 
     def names(typed: str) -> set[str]:
-        found = find(ask(encoder, parse(typed)), library=library, encoder=encoder, weights=EQUAL).result
+        found = find(encode_query(encoder, parse(typed)), library=library, encoder=encoder, weights=EQUAL)
         assert found.hits or ("filters" in found.reason and not found.confident)
         return {Path(h.path).name for h in found.hits}
 
@@ -250,13 +293,13 @@ def test_pictures_and_more_like_this(tmp_path: Path) -> None:
         tmp_path, {"a.mp4": scenes(("w3", 8)), "b.mp4": scenes(("w3 w4", 9)), "c.mp4": scenes(("w5", 8))}, encoder
     )
     picture = np.full((4, 4, 3), 3, np.uint8)
-    hits = find(ask_image(encoder, picture), library=library, encoder=encoder, weights=EQUAL).result.hits
+    hits = find(encode_image(encoder, picture), library=library, encoder=encoder, weights=EQUAL).hits
     assert [Path(h.path).name for h in hits] == ["a.mp4", "b.mp4", "c.mp4"]
-    like = more_like(hits[0].window, library=library, encoder=encoder, weights=EQUAL).result.hits
+    like = more_like(hits[0].window, library=library, encoder=encoder, weights=EQUAL).hits
     assert [Path(h.path).name for h in like] == ["b.mp4", "c.mp4"]
     assert (
-        find(ask_vector(mean_vector(["w5"])), library=library, encoder=encoder, weights=EQUAL)
-        .result.hits[0]
+        find(picture_query(mean_vector(["w5"]), label="this picture"), library=library, encoder=encoder, weights=EQUAL)
+        .hits[0]
         .path.endswith("c.mp4")
     )
 
@@ -272,7 +315,7 @@ def test_order_of_phrases(tmp_path: Path) -> None:
         },
         encoder,
     )
-    hits = find(ask(encoder, parse("dog then cat")), library=library, encoder=encoder, weights=EQUAL).result.hits
+    hits = find(encode_query(encoder, parse("dog then cat")), library=library, encoder=encoder, weights=EQUAL).hits
     order = {Path(h.path).name: h.in_order for h in hits}
     assert order["right.mp4"] is True and order["wrong.mp4"] is False
 
@@ -280,16 +323,7 @@ def test_order_of_phrases(tmp_path: Path) -> None:
 def test_an_empty_library_and_another_encoder_are_said(tmp_path: Path) -> None:
     encoder = TinyEncoder()
     library = make_library(tmp_path, {}, encoder)
-    found = find(ask(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL)
-    assert not found.result.hits and "add a folder" in found.result.reason and not found.result.confident
+    found = find(encode_query(encoder, parse("dog")), library=library, encoder=encoder, weights=EQUAL)
+    assert not found.hits and "add a folder" in found.reason and not found.confident
     with pytest.raises(ExplorerError, match="was made by tiny"):
-        find(ask(encoder, parse("dog")), library=library, encoder=TinyEncoder("second"), weights=EQUAL)
-
-
-def test_asked_keeps_the_text_as_encoded(tmp_path: Path) -> None:
-    encoder = TinyEncoder()
-    asked = ask(encoder, parse('dog "cat"^3'))
-    assert isinstance(asked, Asked) and repaired(
-        repaired(asked, {"cat": 2}, encoder=encoder), {"cat": 3}, encoder=encoder
-    ).text.sentence == pytest.approx(asked.text.sentence)
-    assert replace(asked, excluded=()).encoded.sentence == pytest.approx(mean_vector(["dog", "cat"]))
+        find(encode_query(encoder, parse("dog")), library=library, encoder=TinyEncoder("second"), weights=EQUAL)

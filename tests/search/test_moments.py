@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from explorer.search.grouping import FileCurve, file_curve, frame_spans, grow, moments, order
+from explorer.search.moments import FileCurve, file_curve, frame_spans, grow, moments, order, same_film
 from explorer.search.retrieve import VideoRow, WindowBatch
 
 
@@ -61,6 +61,7 @@ def test_overlapping_windows_give_one_moment_and_far_ones_two() -> None:
         curve,
         rows,
         times_of=lambda _: TIMES,
+        spread=lambda video_id: batch([0], [video_id]),
         k=10,
         baseline=0.0,
     )
@@ -75,7 +76,26 @@ def test_equal_frames_in_files_of_equal_length_are_copies_and_of_other_length_ar
         np.ones((3, 4)),
         rows,
         times_of=lambda _: TIMES,
+        spread=lambda video_id: batch([0], [video_id]),
         k=10,
         baseline=0.0,
     )
     assert [m.video_id for m in found] == [5, 9] and copies == {5: ["/b"]}
+
+
+def film(frames: np.ndarray) -> WindowBatch:
+    """Frames (N, D) as one window."""
+    count, zero = len(frames), np.array([0])
+    unit = frames / np.linalg.norm(frames, axis=1, keepdims=True)
+    return WindowBatch(zero, zero, zero, zero * 1.0, zero + 1.0, unit[None], np.ones((1, count), bool))
+
+
+def test_another_day_of_a_fixed_camera_is_not_a_copy_and_another_encoding_is() -> None:
+    rng = np.random.default_rng(0)
+    place, changes = rng.standard_normal(64), rng.standard_normal((2, 20, 64))
+    monday, tuesday = place + 0.1 * changes[0], place + 0.1 * changes[1]
+    again = monday + 0.02 * rng.standard_normal((20, 64))
+    assert same_film(film(monday), film(again))
+    assert not same_film(film(monday), film(tuesday))
+    still = np.repeat(place[None], 20, 0)
+    assert same_film(film(still), film(still + 1e-4)) and not same_film(film(still), film(monday))

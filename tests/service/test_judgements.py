@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from explorer.records import Hit, LevelScores, Query, SearchResult
+from explorer.records import Hit, LevelScores, Query, SearchResult, Verdict
 from explorer.service.judgements import Judgements, arranged, wording
 from explorer.service.teaching import Teaching
 
@@ -19,7 +19,7 @@ def hit(path: str, start: float, total: float) -> Hit:
 
 
 HITS = (hit("a.mp4", 0, 0.5), hit("b.mp4", 0, 0.4), hit("a.mp4", 10, 0.3), hit("c.mp4", 0, 0.2))
-FOUND = SearchResult(Query(ASKED), (), HITS, False, "probably nothing here")
+ANSWER = SearchResult(Query(ASKED), (), HITS, Verdict("nothing", "Nothing here looks like that"))
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def kept(tmp_path: Path) -> Judgements:
 
 
 def order(kept: Judgements, text: str = ASKED, k: int = 4) -> list[tuple[str, float]]:
-    return [(one.path, one.start) for one in arranged(FOUND, kept.of(text), k=k).hits]
+    return [(one.path, one.start) for one in arranged(ANSWER, kept.of(text), k=k).hits]
 
 
 def test_right_is_first_and_wrong_last_in_the_model_s_order(kept: Judgements) -> None:
     kept.add("video", ASKED, "c.mp4", good=True)
     kept.add("video", ASKED, "a.mp4", good=False)
     assert order(kept) == [("c.mp4", 0), ("b.mp4", 0), ("a.mp4", 0), ("a.mp4", 10)]
-    result = arranged(FOUND, kept.of(ASKED), k=4)
+    result = arranged(ANSWER, kept.of(ASKED), k=4)
     assert result.confident and result.reason == ""
     assert [one.judged for one in result.hits] == [True, None, False, False]
 
@@ -45,7 +45,7 @@ def test_a_judged_clip_moves_only_the_moment_it_lies_in(kept: Judgements) -> Non
     assert order(kept) == [("a.mp4", 0), ("b.mp4", 0), ("c.mp4", 0), ("a.mp4", 10)]
     kept.add("frame", ASKED, "a.mp4", time=11.0, word="dog", good=True)
     assert order(kept)[0] == ("a.mp4", 10)
-    assert not arranged(FOUND, kept.of("another query"), k=4).confident
+    assert not arranged(ANSWER, kept.of("another query"), k=4).confident
 
 
 def test_judged_hits_stay_where_fewer_are_wanted(kept: Judgements) -> None:

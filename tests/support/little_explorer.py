@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from explorer.records import (
+    FOUND,
     Explanation,
     ExplorerError,
     Failure,
@@ -24,6 +25,7 @@ from explorer.records import (
     Progress,
     Query,
     SearchResult,
+    Verdict,
 )
 from explorer.service.adding import Offer
 from explorer.service.judgements import Judgements, arranged
@@ -167,8 +169,7 @@ class LittleExplorer:
             Query(text, excluded=excluded),
             phrases,
             tuple(hits),
-            sure,
-            "" if sure else "no caption holds these words",
+            FOUND if sure else Verdict("nothing", "no caption holds these words"),
             0.012,
             model or self.current,
             reads=READS.get(model or self.current, ("phrases", "words")),
@@ -206,8 +207,10 @@ class LittleExplorer:
             one["duration"],
             0,
             calibrated,
-            int(start),
-            FRAMES,
+            first=int(start),
+            count=FRAMES,
+            strength="strong" if share > 0.8 else "likely" if share > 0.4 else "weak",
+            percentile=0.4 + 0.58 * share,
         )
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
@@ -222,6 +225,7 @@ class LittleExplorer:
         public_id: str,
         time: float,
         *,
+        end: float | None = None,
         model: str | None = None,
         weights: LevelWeights | None = None,
         phrase_weights: dict[str, float] | None = None,

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.records import Hit, LevelScores, Match, Phrase, Query, SearchResult
+from explorer.records import FOUND, Hit, LevelScores, Match, Phrase, Query, SearchResult, Strength, Verdict
 from explorer.ui import cards, phrase_chips, present, render
 from explorer.ui.events.view import View, find, moment, ranks
 
@@ -48,8 +48,7 @@ def result(
         Query("a red car at night", excluded=("snow",)),
         tuple(Phrase(text, 0, 1) for text in phrases),
         hits,
-        confident,
-        reason,
+        FOUND if confident else Verdict("nothing", reason),
         0.0421,
         "starter",
     )
@@ -129,9 +128,11 @@ def test_ranges_mark_each_moment_in_the_file() -> None:
     assert cards.ranges([Hit(1, "a", "/a", 0.0, 0.0, 0, LevelScores(0, 0, 0, 0), 0.0)]) == ()
 
 
-@pytest.mark.parametrize(("agreement", "grade"), [(0.9, "high"), (0.6, "middle"), (0.59, "low")])
-def test_agreement_is_graded(agreement: float, grade: str) -> None:
-    assert cards.grade(agreement) == grade
+@pytest.mark.parametrize("strength", ["strong", "likely", "weak"])
+def test_a_card_says_its_strength_and_on_hover_what_that_rests_on(strength: Strength) -> None:
+    shown = cards.grid(View(result=result(hit(strength=strength, percentile=0.983))))
+    assert f'class="hx-agree hx-{strength}"' in shown and f">{strength}</span>" in shown
+    assert "Fits better than 98 of 100 unrelated descriptions" in shown and "sentence 0.30, phrases 0.20" in shown
 
 
 def test_one_card_a_file_with_its_other_moments_as_buttons() -> None:
@@ -157,12 +158,11 @@ def test_moves_of_rank_are_told_after_a_repair_only() -> None:
     assert [move.text for move in moves if move] == ["▲2", "▼1", "new"]
 
 
-def test_a_weak_tail_is_folded_away_but_never_the_first_screen() -> None:
-    files = [hit(f"video{n:03d}", agreement=0.95 if n < 8 else 0.2) for n in range(12)]
-    assert cards.strong(result(*files)) == 8
-    assert cards.strong(result(*files[7:])) == cards.TOP
-    assert cards.strong(result(*files, confident=False)) == 12
-    assert "4 weaker matches" in cards.grid(View(result=result(*files)))
+def test_weak_matches_are_folded_away_but_never_all() -> None:
+    files = [hit(f"video{n:03d}", strength="likely" if n < 2 else "weak") for n in range(12)]
+    assert cards.strong(result(*files)) == 2
+    assert cards.strong(result(*files[7:], confident=False)) == cards.TOP
+    assert "10 weaker matches" in cards.grid(View(result=result(*files)))
 
 
 def test_two_models_stand_side_by_side() -> None:
@@ -174,7 +174,7 @@ def test_summary_says_how_many_and_whether_to_trust_them() -> None:
     shown = cards.summary(View(result=result(hit(), hit(start=30.0))))
     assert "2 moments in 1 video</span>" in shown and "42 ms</span>" in shown
     doubtful = cards.summary(View(result=result(hit(), confident=False, reason="nothing like it")))
-    assert "Probably nothing here." in doubtful and "<span>Nothing like it.</span>" in doubtful
+    assert "<b>Nothing like it.</b>" in doubtful and ", the nearest" in doubtful
     assert "Nothing found." in cards.summary(View(result=result()))
     assert "hx-error" in cards.summary(View(problem="no")) and cards.summary(View()) == ""
 
@@ -212,7 +212,12 @@ def test_hostile_names_and_phrases_stay_text() -> None:
     )
     view = View(
         result=SearchResult(
-            Query(HOSTILE, excluded=(HOSTILE,)), (Phrase(HOSTILE, 0, 3),), (bad,), False, HOSTILE, 0.1, HOSTILE
+            Query(HOSTILE, excluded=(HOSTILE,)),
+            (Phrase(HOSTILE, 0, 3),),
+            (bad,),
+            Verdict("nothing", HOSTILE),
+            0.1,
+            HOSTILE,
         ),
         beside=result(bad),
         selected=moment(bad),

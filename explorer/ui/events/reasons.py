@@ -44,10 +44,12 @@ def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
     """The charts of the selected moment, and an empty role graph until it is unfolded."""
     if view.selected is None or not view.text:
         return {}, {}
+    hit = find(view, view.selected)
     try:
         found = explorer.explain(
             view.text,
             *view.selected,
+            end=hit.end if hit else None,
             model=answering(view),
             weights=view.weights,
             phrase_weights=view.phrase_weights or None,

@@ -42,9 +42,9 @@ NUMBERS = (
         "Compare totals within one search only.",
     ),
     (
-        "agreement",
-        "the share of unrelated captions that this moment meets less well than your words, over the levels. "
-        "Below 60 % it may be chance.",
+        "strong, likely, weak",
+        "how far a moment stands out from the best that unrelated words of the same kind find in this library. "
+        "Weak is what chance gives, and is folded away; hover for the number behind the word.",
     ),
     (
         "actions, entities",
@@ -56,7 +56,7 @@ NUMBERS = (
         "until you undo it; your last word about a moment counts",
     ),
     ("✓ and ✕", "whether a phrase stands out in its best clip from what unrelated phrases reach"),
-    ("probably nothing here", "no moment stands out; the nearest are shown all the same"),
+    ("nothing here looks like …", "every moment is weak; the nearest are shown all the same"),
     ("R@1, R@5, R@10", "of all test sentences, the share whose video came first, among five, among ten"),
 )
 PRIVACY = (
@@ -70,7 +70,7 @@ LIMITS = (
     "One frame a second is looked at, so what lasts less can be missed.",
     "Sound and text on the screen are not read.",
     "The starter model learned from photographs: it is better at things and scenes than at actions and their order.",
-    "A search always finds something; look at agreement before you trust it.",
+    "A search always finds something; a moment called weak is what chance gives.",
     "Formats a browser cannot play are converted once, in the background, into the data folder.",
 )
 
