@@ -207,9 +207,9 @@ class Hit:
 
     `strength` is the one word to show of it, from `percentile`: "strong" and "likely" moments stand out from what
     chance gives in this library, "weak" ones do not. `percentile` in [0, 1] is the share of unrelated descriptions of
-    the same form (a noun, a phrase, a sentence; pictures for a picture) whose best moment of this library fits them less
-    than this moment fits the query. `agreement` in [0, 1] is how unusual the moment is among what unrelated descriptions
-    reach in the same moment, over the levels; `calibrated` gives that level by level.
+    the same form (a noun, a phrase, a sentence; pictures for a picture) whose best moment of this library fits them
+    less than this moment fits the query. `agreement` in [0, 1] is how unusual the moment is among what unrelated
+    descriptions reach in the same moment, over the levels; `calibrated` gives that level by level.
     """
 
     video_id: int
@@ -287,9 +287,9 @@ class SearchResult:
 class Explanation:
     """Why a moment met a query: the moment exactly, from start to end.
 
-    phrase_clip (P, C) and word_frame (W, F) are cosines; clips stand in the order of time, and clip_spans lists for each
-    every [start, end] it covers; assignment (F, C) is the share of each frame in each clip; curve is (times, totals)
-    over the file's windows. scale gives for each level two cosines that are the same for every query and moment of a
+    phrase_clip (P, C) and word_frame (W, F) are cosines; clips stand in the order of time, and clip_spans lists for
+    each every [start, end] it covers; assignment (F, C) is the share of each frame in each clip; curve is (times,
+    totals) over the file's windows. scale gives for each level two cosines that are the same for every query and moment of a
     library: what an unrelated pair has on average (chance: white on a heatmap), and what one in a thousand reaches.
     """
 

@@ -1,5 +1,5 @@
-"""What a score means: unrelated descriptions say what chance gives in this library, and every word about a hit comes from
-there."""
+"""What a score means: unrelated descriptions say what chance gives in a library, and each word about a hit is drawn
+from there."""
 
 from __future__ import annotations
 

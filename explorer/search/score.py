@@ -204,7 +204,7 @@ def query_vectors(encoded: Any) -> QueryVectors:
 
 
 def estimate(query: QueryVectors, batch: WindowBatch) -> np.ndarray:
-    """The level scores (K, 3) without the model's video side: frames as the tower gave them, also in the place of clips.
+    """The level scores (K, 3) without the model's video side: frames as the tower gave them, in the place of clips too.
 
     Clustering is nine tenths of the cost of a full score; this one is a product of matrices, and near enough to say
     which windows deserve it (how near: benchmarks/search_speed.py).
@@ -233,7 +233,7 @@ def _max_mean(table: np.ndarray, mask: np.ndarray, count: np.ndarray, shares: np
 
 
 def shortlist(query: QueryVectors, batch: WindowBatch, *, weights: LevelWeights, count: int) -> WindowBatch:
-    """The `count` most promising candidates in their old order: by the estimated total, and some by each level alone."""
+    """The `count` most promising candidates in their old order: by estimated total, and some by each level alone."""
     if len(batch) <= count:
         return batch
     levels = estimate(query, batch)
