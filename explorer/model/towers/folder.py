@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from explorer.config import read_json
-from explorer.disk.atomic import replacing, write_bytes
+from explorer.disk.atomic import open_replacement, write_bytes
 from explorer.model.towers import download, names
 from explorer.model.towers.download import Transfer
 from explorer.model.towers.hub import Remote, look_up
@@ -224,7 +224,7 @@ def adopt(path: Path, arch: str, towers: Path) -> Iterator[Transfer | str]:
         raise ExplorerError(f"{path.name} needs {size / 1e6:,.0f} MB in {towers} and {free / 1e6:,.0f} MB are free")
     digest = hashlib.sha256()
     waiting = towers / ".arriving.safetensors"
-    with replacing(waiting) as target, open(path, "rb") as source:
+    with open_replacement(waiting) as target, open(path, "rb") as source:
         while block := source.read(COPIED):
             digest.update(block)
             target.write(block)
