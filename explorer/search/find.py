@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from explorer.records import (
+    FOUND,
     LEVELS,
     ExplorerError,
     Hit,
@@ -20,11 +21,12 @@ from explorer.records import (
     TextFeatures,
     Verdict,
 )
-from explorer.search import calibrate, retrieve, score
+from explorer.search import calibrate, choices, retrieve, score
 from explorer.search.calibrate import Appraisal, Calibration
 from explorer.search.explain import clip_runs, phrase_order, row_labels
 from explorer.search.moments import Moment, frame_spans, moments
 from explorer.search.phrase_weights import weigh
+from explorer.search.query import is_name_alone
 from explorer.search.retrieve import Library, VideoRow
 from explorer.search.score import Encoder, Scored
 
@@ -43,6 +45,7 @@ class EncodedQuery:
     features: TextFeatures
     excluded: tuple[np.ndarray, ...] = ()
     is_picture: bool = False  # the features are a picture's: unrelated pictures say what is usual, not descriptions
+    choices: tuple[EncodedQuery, ...] = ()  # each alternative of the query; searched in the place of the whole text
 
 
 def encode_query(encoder: Encoder, query: Query, phrase_weights: Mapping[str, float] | None = None) -> EncodedQuery:
@@ -56,13 +59,34 @@ def encode_query(encoder: Encoder, query: Query, phrase_weights: Mapping[str, fl
     Raises:
         ExplorerError: no phrase would be left on.
     """
+    alternatives = _encode_choices(encoder, query, phrase_weights)
     with score.one_thread():
         features = encoder.text(query.text, query.phrases)
         excluded = tuple(text.sentence for text in encoder.texts(query.excluded)) if query.excluded else ()
         if not phrase_weights and all(phrase.weight == 1 for phrase in features.phrase_spans):
-            return EncodedQuery(query, features, excluded)
+            return EncodedQuery(query, features, excluded, choices=alternatives)
         features, negated = weigh(features, phrase_weights or {}, encode=encoder.text)
-        return EncodedQuery(query, features, excluded + negated)
+        return EncodedQuery(query, features, excluded + negated, choices=alternatives)
+
+
+def _encode_choices(
+    encoder: Encoder, query: Query, phrase_weights: Mapping[str, float] | None
+) -> tuple[EncodedQuery, ...]:
+    """Each alternative with the filters and exclusions of the whole; one whose phrases are all off is no choice.
+
+    Raises:
+        ExplorerError: every alternative is off.
+    """
+    encoded, off = [], None
+    for choice in query.alternatives:
+        alone = replace(query, text=choice.text, phrases=choice.phrases, alternatives=())
+        try:
+            encoded.append(encode_query(encoder, alone, phrase_weights))
+        except ExplorerError as error:
+            off = error
+    if off is not None and not encoded:
+        raise off
+    return tuple(encoded)
 
 
 def encode_image(encoder: Encoder, pixels: np.ndarray) -> EncodedQuery:
@@ -128,7 +152,8 @@ def present(
     """Scored candidates as hits: moments, their strength, phrases found. Other weights need no other scores.
 
     Args:
-        scored: of `rank`; None where nothing passed the filters.
+        scored: of `rank`; None where nothing passed the filters. The choices of a query are ranked here, each by
+            itself.
         encoded: the query.
         library, encoder: those of `rank`.
         weights: of the levels, by which hits are ordered.
@@ -139,6 +164,14 @@ def present(
     began, query = time.perf_counter(), encoded.query
     if scored is None:
         return SearchResult(query, (), (), _empty(query), checkpoint=encoder.name)
+    if encoded.choices:
+        results = [
+            find(c, library=library, encoder=encoder, weights=weights, calibration=calibration, k=k, per_file=per_file)
+            for c in encoded.choices
+        ]
+        hits, phrases = choices.best_of(results, k=k, per_file=per_file), choices.phrases_of(query, results)
+        seconds = time.perf_counter() - began
+        return SearchResult(query, phrases, hits, _verdict(query.text, hits), seconds, encoder.name)
     with score.one_thread():
         videos = library.videos(sorted(set(scored.batch.video_ids.tolist())))
         scored = scored.take(np.flatnonzero(np.isin(scored.batch.video_ids, list(videos))))  # some may just have gone
@@ -166,11 +199,13 @@ def present(
         for row, moment in enumerate(found)
     )
     hits = tuple(replace(hit, copies=tuple(copies.get(hit.video_id, ()))) for hit in hits)
+    if is_name_alone(query):  # the file was asked for, whatever it shows
+        hits = tuple(replace(hit, strength="likely") for hit in hits)
     return SearchResult(
         query,
         phrases,
         hits,
-        _verdict(text, hits),
+        FOUND if hits and is_name_alone(query) else _verdict(text, hits),
         time.perf_counter() - began,
         encoder.name,
         unrelated="pictures" if encoded.is_picture else "descriptions",
@@ -255,6 +290,8 @@ def _hit(
         agreement=float(calibrate.agreement(shares)) if np.isfinite(shares).all() else 0.0,
         matches=matches,
         duration=video.duration,
+        recorded=video.recorded,
+        recorded_by=video.recorded_by,
         window=int(scored.batch.ids[row]),
         first=int(scored.batch.first[row]),
         count=int(scored.batch.mask[row].sum()),
@@ -298,6 +335,10 @@ def _verdict(text: str, hits: Sequence[Hit]) -> Verdict:
 def _empty(query: Query) -> Verdict:
     """Why there is no hit at all."""
     bounds = (query.longer, query.shorter)
-    if query.folders or query.after or query.before or any(bound is not None for bound in bounds):
+    if query.files and not query.folders:
+        named = " or ".join(f'"{name[:60]}"' for name in query.files)
+        return Verdict("nothing", f"no indexed file that passes the filters is called {named}; look at its name")
+    days = (query.after, query.before, query.on)
+    if query.files or query.folders or any(days) or any(bound is not None for bound in bounds):
         return Verdict("nothing", "no indexed video passes the filters; widen them")
     return Verdict("nothing", "nothing is indexed yet; add a folder first")

@@ -93,7 +93,13 @@ class StoredLibrary:
     def videos(self, ids: Sequence[int]) -> Mapping[int, VideoRow]:
         return {
             key: VideoRow(
-                key, video.public_id, video.path, video.info.duration if video.info else 0.0, video.fingerprint
+                key,
+                video.public_id,
+                video.path,
+                video.info.duration if video.info else 0.0,
+                video.fingerprint,
+                video.recorded,
+                video.recorded_by,
             )
             for key, video in self.store.by_ids(ids).items()
         }

@@ -57,6 +57,8 @@ class VideoRow:
     path: str
     duration: float  # seconds
     fingerprint: str = ""
+    recorded: float | None = None  # seconds since the epoch
+    recorded_by: str = ""  # container, name or file
 
 
 class Library(Protocol):
