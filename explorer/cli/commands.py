@@ -111,7 +111,11 @@ def search(chosen: argparse.Namespace) -> int:
             chosen.text, k=chosen.k, weights=chosen.weights, model=chosen.checkpoint, remember=False
         )
     lines = [f"{hit.scores.total:.3f}  {hit.start:7.1f}-{hit.end:<7.1f}  {hit.path}" for hit in result.hits]
-    say(result_json(result), as_json=chosen.json, text="\n".join([*lines, *([result.reason] if result.reason else [])]))
+    say(
+        result_json(result),
+        as_json=chosen.json,
+        text="\n".join([*lines, *([result.reason] if result.reason else []), *result.query.notes]),
+    )
     return 0
 
 
@@ -141,6 +145,7 @@ def result_json(result: SearchResult) -> dict[str, Any]:
         "confident": result.confident,
         "verdict": result.verdict.state,
         "reason": result.reason,
+        "notes": list(result.query.notes),
     }
 
 

@@ -17,6 +17,7 @@ import numpy as np
 from explorer.records import Explanation, ExplorerError, LevelWeights, SearchResult
 from explorer.service.bank import bank_features
 from explorer.service.desk import fit_image
+from explorer.service.reading import Reading
 from explorer.store.store import Store
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Searching:
 
     def __init__(self, store: Store, folder: Path, encoder: Callable[[str | None], Encoder]) -> None:
         self.store, self.folder, self.encoder = store, folder, encoder
+        self.reading = Reading(store)
         self._encoded: OrderedDict[tuple[object, ...], EncodedQuery] = OrderedDict()
         self._scored: deque[tuple[EncodedQuery, int, Scored | None]] = deque(maxlen=SCORED_KEPT)
         self._libraries: dict[str, StoredLibrary] = {}
@@ -138,8 +140,9 @@ class Searching:
         encoder, encoded = self.encode(text, model, phrase_weights)
         video, calibration = self.store.by_public_id(public_id), self.calibration(encoder)
         start, end = (moment, end) if end is not None else self._window_at(video.id, moment)
+        explained = self._choice_of(encoder, encoded, video.id, start, end)
         return explain(
-            encoded.features,
+            explained.features,
             video.id,
             start,
             end,
@@ -148,6 +151,18 @@ class Searching:
             weights=weights or encoder.config.level_weights,
             scale=calibration.scale if calibration else None,
         )
+
+    def _choice_of(
+        self, encoder: Encoder, encoded: EncodedQuery, video_id: int, start: float, end: float
+    ) -> EncodedQuery:
+        """Of a query with choices the one that a moment meets best; the query itself where it has none."""
+        from explorer.search.choices import nearest
+
+        if not encoded.choices:
+            return encoded
+        texts, weights = [choice.features for choice in encoded.choices], encoder.config.level_weights
+        best = nearest(texts, video_id, start, end, library=self.library(encoder), encoder=encoder, weights=weights)
+        return encoded.choices[best]
 
     def _window_at(self, video_id: int, time: float) -> tuple[float, float]:
         """Bounds of the window whose middle is nearest to a time, of those that cover it where any does."""
@@ -213,13 +228,14 @@ class Searching:
         self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None
     ) -> tuple[Encoder, EncodedQuery]:
         """A query through the tower, from memory where it was asked before with the same phrase weights."""
-        from explorer.search import find, query
+        from explorer.search import find
 
         encoder = self.encoder(model)
-        key = (encoder.name, text, tuple(sorted((phrase_weights or {}).items())))
+        query = self.reading.parse(text, tower=encoder.tower_name)
+        key = (encoder.name, query, query.notes, tuple(sorted((phrase_weights or {}).items())))
         with self._guard:
             if key not in self._encoded:
-                self._encoded[key] = find.encode_query(encoder, query.parse(text), phrase_weights)
+                self._encoded[key] = find.encode_query(encoder, query, phrase_weights)
                 while len(self._encoded) > ENCODED_KEPT:
                     self._encoded.popitem(last=False)
             return encoder, self._encoded[key]

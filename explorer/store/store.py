@@ -114,6 +114,11 @@ class Store:
         with self.database.read() as connection:
             return next(iter(select_videos(connection, "path = ?", (os.fsencode(path),))), None)
 
+    def paths(self) -> list[str]:
+        """Every file's path."""
+        with self.database.read() as connection:
+            return [os.fsdecode(path) for (path,) in connection.execute("SELECT path FROM videos ORDER BY path")]
+
     def by_ids(self, video_ids: Iterable[int]) -> dict[int, StoredVideo]:
         """number -> file, of those that exist."""
         wanted = json.dumps([int(i) for i in video_ids])

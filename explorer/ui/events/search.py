@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from explorer.records import ExplorerError, LevelWeights, SearchResult
+from explorer.service.reading import allow
 from explorer.ui import phrase_chips
 from explorer.ui.events import reasons
 from explorer.ui.events.link import address, view_of
@@ -124,7 +125,7 @@ def weigh_phrase(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     phrase, text = str(data.get("phrase", "")), view.text
     weights = dict(view.phrase_weights)
     if data.get("allow"):
-        text = text.replace(f'-"{data["allow"]}"', "").strip()
+        text = allow(text, str(data["allow"]))
     else:
         weights[phrase] = min(10.0, max(NEGATED, number(data.get("weight"))))
     return shown(explorer, repaired(explorer, replace(view, phrase_weights=weights, text=text)), text=text)
