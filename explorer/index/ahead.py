@@ -45,12 +45,13 @@ class Opened:
 class Ended:
     """A file's last frame was given; `damage` is a sentence where part of it could not be decoded.
 
-    `notes` are sentences on what was read otherwise than one would expect.
+    `notes` are sentences on what was read otherwise than one would expect; `info` is what is known of it by now.
     """
 
     task: Task
     damage: str
     notes: tuple[str, ...] = ()
+    info: VideoInfo | None = None
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ class Ahead:
             if not self._put(frames):
                 return
         damage = f"damaged: {clip.bad_packets} parts could not be decoded; the rest was kept" if clip.damaged else ""
-        self._put(Ended(task, damage, clip.notes))
+        self._put(Ended(task, damage, clip.notes, clip.info))
 
     def _put(self, step: Step | None) -> bool:
         """Wait for room in the queue; False where a stop came first."""

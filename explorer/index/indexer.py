@@ -173,6 +173,7 @@ class _Run:
             elif isinstance(step, Frames) and self.draft is not None:
                 yield from self._encode(self.draft, step)
             elif isinstance(step, Ended) and self.draft is not None:
+                self.draft.info = step.info or self.draft.info
                 self._finish(self.draft, step.damage, step.notes)
             elif isinstance(step, Broken):
                 self._raise_if_ours(step.error)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any
 
@@ -34,7 +34,8 @@ def deadline(info: VideoInfo, patience: float = PATIENCE) -> float:
 
 
 class Clip:
-    """One file being decoded: `info` at once, frames by iterating once, then `bad_packets`, `damaged` and `notes`.
+    """One file being decoded: `info` at once, frames by iterating once, then `bad_packets`, `damaged` and `notes`, and
+    `info` with its length as it was found.
 
     `decoder` is the one at work, `note` says why it is not the one asked for. Frames are decoded ahead by a few runs
     while the caller is busy. A clip that is left before its end costs its worker a new child.
@@ -57,6 +58,7 @@ class Clip:
                 self.bad_packets, self.damaged = int(header["bad_packets"]), bool(header["damaged"])
                 self.decoder, self.note = str(header["decoder"]), str(header["note"])
                 self.notes = tuple(str(note) for note in header["notes"])
+                self.info = replace(self.info, duration=float(header["length"]))
                 return
             yield _frames(header, blobs)
 

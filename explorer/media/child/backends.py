@@ -13,11 +13,13 @@ from PIL import Image
 from explorer.config import SamplingConfig
 from explorer.media.child import pictures
 from explorer.media.child.facts import duration, info
-from explorer.media.child.source import EPSILON, Source, frames, open_source, pick, picked_frames
+from explorer.media.child.picking import EPSILON, pick, picked_frames
+from explorer.media.child.source import Source, frames, open_source
 from explorer.media.gate import refusal
 from explorer.media.sampling import frame_times
 from explorer.records import Frames, FrameSize, VideoInfo
 
+OUTLASTS = 1.0  # seconds of sound behind the last picture that are worth telling
 RUN = 32  # frames a message: 4.8 MB at 224 x 224
 SHORT_OF_END = 0.05  # share of the claimed length that may be missing before a file counts as cut off
 # What decord reads rightly; it is wrong after a seek in hevc, avi, ts, mpg and wmv, and knows no AV1.
@@ -41,21 +43,29 @@ class Reading:
     def damaged(self) -> bool:
         return self.source.damaged
 
+    @property
+    def length(self) -> float:
+        """Seconds of the file, once it was read: where sound outlasts the picture, to the end of the picture."""
+        source = self.source
+        outlasted = source.ended and source.sound_end > source.picture_end + OUTLASTS > OUTLASTS
+        return min(self.info.duration, source.picture_end) if outlasted else self.info.duration
+
 
 def probe(path: str, *, threads: int = 1) -> VideoInfo:
     """What a file is, from its header and first frame."""
+    return _first_look(path, threads=threads)[0]
+
+
+def _first_look(path: str, *, threads: int) -> tuple[VideoInfo, int]:
+    """What a file is, and how often its clock restarts."""
     source = open_source(path, threads=threads)
     try:
-        return _first_look(source)
+        first = next(frames(source), None)
+        if first is None:
+            raise refusal(path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder")
+        return info(source, first[1], duration(source)), source.restarts
     finally:
         source.close()
-
-
-def _first_look(source: Source) -> VideoInfo:
-    first = next(frames(source), None)
-    if first is None:
-        raise refusal(source.path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder")
-    return info(source, first[1], duration(source))
 
 
 def read(
@@ -79,9 +89,12 @@ def read(
         decoder: pyav, or decord, which falls back to pyav where it is not right.
         whole: the times reach to the end of the file, so that an early end tells of damage.
     """
-    seen = probe(path, threads=threads)
+    seen, restarts = _first_look(path, threads=threads)
     targets = choose(seen)
     source = open_source(path, threads=threads)
+    source.restarts = restarts
+    if restarts:
+        source.notes.append(f"its clock restarts {restarts} times; all of it was read, one stretch after the other")
     painter = pictures.Pictures(size, still_width, source.stream.sample_aspect_ratio)
     note = _unfit_for_decord(seen, source) if decoder == "decord" else ""
     reading = Reading(seen, "pyav", note, iter(()), source)
@@ -133,8 +146,9 @@ def _pyav_pictures(
         yield time, painter.pixels(frame), painter.still(frame)
     if end is None:
         raise refusal(source.path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder")
-    missing = float(targets[-1]) - source.last
-    source.damaged |= whole and missing > max(SHORT_OF_END * seen.duration, 1.0, 2 * source.gap)
+    if whole and not source.sealed:  # a sealed file that ends early ends on a still picture, or with sound alone
+        missing = float(targets[-1]) - max(source.last, source.picture_end, source.sound_end)
+        source.damaged |= missing > max(SHORT_OF_END * seen.duration, 1.0, 2 * source.gap)
 
 
 def _runs(found: Iterator[Picture]) -> Iterator[Frames]:

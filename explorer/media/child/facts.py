@@ -8,7 +8,9 @@ import re
 import av
 from av.video.frame import VideoFrame
 
-from explorer.media.child.source import Source, open_source, packets, seconds
+from explorer.media.child.source import Source, open_source, packets, rate_of
+from explorer.media.child.timeline import CLOCKED
+from explorer.media.containers import BARE
 from explorer.media.gate import refusal
 from explorer.media.recorded import container_time
 from explorer.records import VideoInfo
@@ -27,6 +29,9 @@ def duration(source: Source) -> float:
         ExplorerError: a claim of more than MAX_DAYS that the packets bear out.
     """
     claimed = _claimed(source)
+    if source.kind in CLOCKED or source.kind in BARE:
+        measured = _measured(source)
+        return measured if source.kind != "flv" or source.restarts else claimed  # FLV alone tells of an early end
     cut = source.kind == "avi" and source.damaged
     if cut or claimed <= 0 or (claimed > 60 and os.path.getsize(source.path) / claimed < THIN):
         claimed = _measured(source)
@@ -45,15 +50,13 @@ def _claimed(source: Source) -> float:
 
 
 def _measured(source: Source) -> float:
-    """End of the last packet, by reading every packet of a second handle and decoding none."""
+    """End of the last picture, by reading every packet of a second handle and decoding none; counts how often the clock
+    restarts on the way."""
     other = open_source(source.path, kind=source.kind)
-    end = 0.0
-    for packet in packets(other):
-        ticks = packet.pts if packet.pts is not None else packet.dts
-        if packet.size and ticks is not None:
-            end = max(end, seconds(other, ticks + (packet.duration or 0)))
+    count = sum(1 for packet in packets(other) if packet.size)
     other.close()
-    return end
+    source.restarts = other.timeline.restarts if other.timeline is not None else 0
+    return count / rate_of(other) if source.kind in BARE else other.picture_end
 
 
 def info(source: Source, first: VideoFrame, length: float) -> VideoInfo:

@@ -3,49 +3,41 @@
 from __future__ import annotations
 
 import heapq
-import itertools
 import logging
 import math
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, TypeVar
 
 import av
-import numpy as np
+from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from explorer.media.gate import DEMUXERS, UNREAD, refusal
+from explorer.media.child.streams import CODECS, MAX_PIXELS, choose_film
+from explorer.media.child.timeline import CLOCKED, Timeline
+from explorer.media.containers import BARE, DEMUXERS
+from explorer.media.gate import UNREAD, refusal
 from explorer.media.gate import container as container_of
 from explorer.records import ExplorerError
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
 
-# Codecs by their canonical names. Others, above all the rarely tested decoders of game and screen formats, never run.
-CODECS = frozenset(
-    "h264 hevc av1 vp8 vp9 mpeg1video mpeg2video mpeg4 msmpeg4v1 msmpeg4v2 msmpeg4v3 mjpeg prores dnxhd "
-    "wmv1 wmv2 wmv3 vc1 flv1 h263 h263p vp6 vp6f gif theora dvvideo ffv1 huffyuv ffvhuff rawvideo cinepak svq3".split()
+_DECODERS = (
+    "libdav1d,flv,msmpeg4,aac,mp3,mp3float,mp2,mp2float,ac3,eac3,dca,truehd,opus,vorbis,flac,alac,amrnb,amrwb,wmav1,"
+    "wmav2,wmapro,adpcm_ms,adpcm_ima_wav,adpcm_ima_qt,pcm_s16le,pcm_s16be,pcm_s24le,pcm_s24be,pcm_s32le,pcm_u8,"
+    "pcm_alaw,pcm_mulaw,pcm_bluray,pcm_dvd"
 )
-# Every frame stands alone: a packet whose frame is not wanted need not be decoded.
-INTRA = frozenset("mjpeg prores dnxhd dvvideo huffyuv ffvhuff rawvideo".split())
-_DECODERS = "libdav1d,flv,msmpeg4,aac,mp3,mp3float,mp2,mp2float,ac3,eac3,opus,vorbis,flac,pcm_s16le,wmav2,amrnb,alac"
 # Titles in no known encoding refuse no file; PyAV 19 reads them so by itself and has no such argument.
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
-MAX_PIXELS = 1 << 26  # 8192 x 8192; 8K is half of it
-SEEKABLE = frozenset(
-    ("mp4", "mov", "3gp", "matroska", "webm", "mpegts", "mpeg")
-)  # AVI has no times after a seek; others no index
-SPARSE = 4.0  # seconds between targets from which seeking is cheaper than decoding what lies between
-LARGE_PIXELS = (
-    3840 * 2160
-)  # from here frames that no other frame needs are skipped: at most one frame off, half the work
+# From here frames that no other frame needs are skipped: at most one frame off, half the work.
+LARGE_PIXELS = 3840 * 2160
 REORDER = 2  # frames held back to set small disorder right; none where a frame weighs 50 MB
 BAD_SHARE, BAD_LEAST = 0.2, 50  # give up where more packets than this fail and nothing useful has come
-EPSILON = 1e-4  # seconds: container clocks round to a millisecond at worst, frames are far apart
 
 
 @dataclass
@@ -67,6 +59,12 @@ class Source:
     clock: float | None = None  # seconds of the frame that left the decoder last
     pending: list[int] = field(default_factory=list)  # dts of packets inside the decoder, a heap
     notes: list[str] = field(default_factory=list)  # sentences on what is read otherwise than one would expect
+    timeline: Timeline | None = None  # where the clock may restart inside the file
+    restarts: int = 0  # how often it does, where that is known from an earlier look
+    sealed: bool = False  # the container says how long it must be, and is
+    picture_end: float = 0.0  # seconds at which the last picture read so far goes
+    sound_end: float = 0.0
+    ended: bool = False  # every packet was read
 
     @property
     def tick(self) -> Fraction:
@@ -103,45 +101,50 @@ def open_source(path: str, *, threads: int = 1, kind: str | None = None) -> Sour
     except (av.FFmpegError, ValueError, OSError) as error:
         raise refusal(path, _opening(error), remedy="copy it again, or remove it from the folder") from error
     try:
-        stream = _video_stream(path, file)
+        film = choose_film(path, file)
+        if len(file.streams.video) > 1:  # it may have been read from
+            file.seek(0)
     except ExplorerError:
         file.close()
         raise
+    stream = film.stream
     _set_threads(stream, threads)
+    start = 0.0 if kind in BARE else (file.start_time or 0) / av.time_base
+    size = claimed_size(path, kind)
     return Source(
-        path, kind, file, stream, (file.start_time or 0) / av.time_base, damaged=kind == "avi" and _cut_avi(path)
+        path,
+        kind,
+        file,
+        stream,
+        start,
+        damaged=size > os.path.getsize(path),
+        notes=list(film.notes),
+        timeline=Timeline(stream.index) if kind in CLOCKED else None,
+        sealed=0 < size <= os.path.getsize(path) and kind in ("matroska", "webm"),
     )
 
 
-def _cut_avi(path: str) -> bool:
-    """An AVI shorter than its first chunk says; FFmpeg then scales the length it gives, so that it cannot be
-    believed."""
+def claimed_size(path: str, kind: str) -> int:
+    """Bytes an AVI or a Matroska file must have by its own first lines; 0 where it does not say.
+
+    A shorter one was cut. FFmpeg scales the length of a cut AVI, so that it cannot be believed.
+    """
     with open(path, "rb") as handle:
-        size = int.from_bytes(handle.read(8)[4:], "little")
-    return size + 8 > os.path.getsize(path)
+        head = handle.read(4096)
+    if kind == "avi":
+        return int.from_bytes(head[4:8], "little") + 8
+    place = head.find(b"\x18\x53\x80\x67") + 4  # Matroska's segment, which is all but the first header
+    if kind not in ("matroska", "webm") or place < 4 or len(head) < place + 8 or not head[place]:
+        return 0
+    width = 9 - head[place].bit_length()
+    size = int.from_bytes(head[place : place + width], "big") & (1 << 7 * width) - 1
+    return 0 if size == (1 << 7 * width) - 1 else place + width + size  # all ones: not known when it was begun
 
 
 def _opening(error: Exception) -> str:
     if isinstance(error, av.error.InvalidDataError):
         return "its beginning is damaged, cut off or of an unknown kind"
     return f"it does not open ({getattr(error, 'strerror', None) or error})"
-
-
-def _video_stream(path: str, file: InputContainer) -> VideoStream:
-    streams = [s for s in file.streams.video if not s.disposition & av.stream.Disposition.attached_pic]
-    if not streams:
-        sound = "it holds only sound" if file.streams.audio else "it has no video stream"
-        raise refusal(path, sound, remedy="remove it from the folder")
-    best = file.streams.best("video")
-    stream = best if best in streams else streams[0]
-    if stream.codec_context is None or stream.codec_context.codec.canonical_name not in CODECS:
-        name = "an unknown codec" if stream.codec_context is None else f"the codec {stream.codec_context.name}"
-        raise refusal(
-            path, f"its video is in {name}, which is not among the allowed ones", remedy="convert it to H.264"
-        )
-    if stream.width * stream.height > MAX_PIXELS:
-        raise refusal(path, f"it claims pictures of {stream.width} x {stream.height}", remedy="convert it or remove it")
-    return stream
 
 
 def _set_threads(stream: VideoStream, threads: int) -> None:
@@ -154,12 +157,13 @@ def _set_threads(stream: VideoStream, threads: int) -> None:
 
 
 def packets(source: Source) -> Iterator[av.Packet]:
-    """Packets of the video stream up to the first error of the container, with an empty one last."""
-    demuxed = source.file.demux(source.stream)
+    """Packets of the film up to the first error of the container, with an empty one last; sound is only looked at."""
+    demuxed = source.file.demux(source.stream, *_sounds(source))
     while True:
         try:
-            yield next(demuxed)
+            packet = next(demuxed)
         except StopIteration:
+            source.ended = True
             return
         except (av.FFmpegError, ValueError) as error:
             log.debug("demuxing stopped: %s", error)
@@ -167,6 +171,30 @@ def packets(source: Source) -> Iterator[av.Packet]:
             source.unread = isinstance(error, OSError) and error.errno in UNREAD
             yield av.Packet()  # flushes what the decoder still holds
             return
+        if _seen(source, packet):
+            yield packet
+
+
+def _sounds(source: Source) -> list[AudioStream]:
+    """Sound that may outlast the picture; ISO files say how long each stream is."""
+    return [] if DEMUXERS[source.kind] == "mov" else list(source.file.streams.audio)[:1]
+
+
+def _seen(source: Source, packet: av.Packet) -> bool:
+    """Whether a packet is the film's; its times are set right, and how far it reaches is kept."""
+    of_film = packet.stream is source.stream
+    if not packet.size:
+        return of_film
+    if source.timeline is not None:
+        source.timeline.place(packet)
+    ticks = packet.pts if packet.pts is not None else packet.dts
+    if ticks is not None:
+        end = float((ticks + (packet.duration or 0)) * packet.time_base) - source.start
+        if of_film:
+            source.picture_end = max(source.picture_end, end)
+        else:
+            source.sound_end = max(source.sound_end, end)
+    return of_film
 
 
 def decoded(source: Source, packet: av.Packet) -> list[VideoFrame]:
@@ -194,15 +222,23 @@ def frame_time(source: Source, frame: VideoFrame) -> float | None:
     AVI knows no presentation times, and those FFmpeg guesses are wrong with B-frames: its frames come out of the
     decoder
     in the right order, so each takes the earliest packet time not yet used. A frame without any time, as MPEG program
-    streams have, follows the one before by the stream's rate.
+    streams have, follows the one before by the stream's rate; so does every frame of a bare stream.
     """
+    if source.kind in BARE:
+        source.clock = 0.0 if source.clock is None else source.clock + 1 / rate_of(source)
+        return source.clock
     oldest = heapq.heappop(source.pending) if source.pending else None
     ticks = oldest if frame.pts is None or source.kind == "avi" else frame.pts
     if ticks is not None:
         source.clock = seconds(source, ticks)
     elif source.clock is not None:
-        source.clock += 1 / float(source.stream.average_rate or source.stream.guessed_rate or 25)
+        source.clock += 1 / rate_of(source)
     return source.clock
+
+
+def rate_of(source: Source) -> float:
+    """Frames a second as the stream says, 25 where it does not."""
+    return float(source.stream.average_rate or source.stream.guessed_rate or 25)
 
 
 def seconds(source: Source, ticks: int) -> float:
@@ -220,7 +256,7 @@ def frames(source: Source) -> Iterator[tuple[float, VideoFrame]]:
     large = source.stream.width * source.stream.height >= LARGE_PIXELS
     for time, frame in _in_order(_unordered(source), 0 if large else REORDER):
         if time > source.last:
-            _note(source, time)
+            note(source, time)
             yield time, frame
 
 
@@ -231,7 +267,7 @@ def _unordered(source: Source) -> Iterator[tuple[float, VideoFrame]]:
             time = frame_time(source, frame)
             if time is not None:
                 yield time, frame
-        _give_up_if_hopeless(source)
+        give_up_if_hopeless(source)
     source.damaged |= source.bad > 0
 
 
@@ -253,105 +289,18 @@ def _in_order(items: Iterator[tuple[float, T]], depth: int) -> Iterator[tuple[fl
         yield time, item
 
 
-def _note(source: Source, time: float) -> None:
+def note(source: Source, time: float) -> None:
+    """Count a frame that is given."""
     source.gap = max(source.gap, time - source.last) if source.given else 0.0
     source.last = time
     source.given += 1
 
 
-def _give_up_if_hopeless(source: Source) -> None:
+def give_up_if_hopeless(source: Source) -> None:
+    """Refuse a file of which many packets and not one frame came."""
     if source.given == 0 and source.bad > max(BAD_LEAST, BAD_SHARE * source.packets):
         raise refusal(
             source.path,
             f"{source.bad} of its first {source.packets} packets are damaged",
             remedy="copy it again, or remove it from the folder",
         )
-
-
-def pick(items: Iterable[tuple[float, T]], targets: np.ndarray) -> Iterator[tuple[float, T]]:
-    """The item on display at each target: the last that begins no later; each is given once.
-
-    Before the first item the first one counts, after the last one the last.
-
-    Example:
-        >>> list(pick([(0.0, "a"), (1.0, "b"), (2.0, "c")], np.array([0.5, 0.9, 2.0])))
-        [(0.0, 'a'), (2.0, 'c')]
-    """
-    position = 0
-    held: tuple[float, T] | None = None
-    for item in items:
-        passed = int(np.searchsorted(targets, item[0] - EPSILON, side="left"))
-        if held is not None and passed > position:
-            yield held
-            position = passed
-        if position >= len(targets):
-            return
-        held = item
-    if held is not None and position < len(targets):
-        yield held
-
-
-def picked_frames(source: Source, targets: np.ndarray) -> Iterator[tuple[float, VideoFrame]]:
-    """Frames on display at ascending target times: one pass where they are dense, seeking where they are sparse.
-
-    Every frame of an intra-only codec stands alone, so there only the wanted packets are decoded.
-    """
-    if source.stream.codec_context.codec.canonical_name in INTRA:
-        yield from _picked_packets(source, targets)
-    elif source.kind in SEEKABLE:
-        yield from _sought(source, targets)
-    else:
-        yield from pick(frames(source), targets)
-
-
-def _picked_packets(source: Source, targets: np.ndarray) -> Iterator[tuple[float, VideoFrame]]:
-    for _, packet in pick(_timed_packets(source), targets):
-        for frame in decoded(source, packet):
-            time = frame_time(source, frame)
-            if time is not None and time > source.last:
-                _note(source, time)
-                yield time, frame
-        _give_up_if_hopeless(source)
-    source.damaged |= source.bad > 0
-
-
-def _timed_packets(source: Source) -> Iterator[tuple[float, av.Packet]]:
-    last = -math.inf
-    for packet in packets(source):
-        ticks = packet.dts if packet.pts is None or source.kind == "avi" else packet.pts
-        if packet.size and ticks is not None and seconds(source, ticks) > last:
-            last = seconds(source, ticks)
-            yield last, packet
-
-
-def _sought(source: Source, targets: np.ndarray) -> Iterator[tuple[float, VideoFrame]]:
-    """Targets closer than SPARSE to each other share a pass; before each further pass the file is wound to its
-    first."""
-    runs = np.split(targets, np.flatnonzero(np.diff(targets) > SPARSE) + 1)
-    given = -math.inf
-    for run in runs:
-        ahead = _wound(source, float(run[0])) if run[0] > SPARSE else frames(source)
-        for time, frame in pick(ahead, run):
-            if time > given:
-                given = time
-                yield time, frame
-
-
-def _wound(source: Source, target: float) -> Iterator[tuple[float, VideoFrame]]:
-    """Frames from before `target` on: seek, look whether the first frame is early enough, else seek earlier."""
-    first: tuple[float, VideoFrame] | None = None
-    ahead: Iterator[tuple[float, VideoFrame]] = iter(())
-    for back in (1.0, 5.0, 30.0, target):
-        offset = max(round((target - back + source.start) / source.tick), 0)
-        try:
-            source.file.seek(offset, stream=source.stream, backward=True)
-        except (av.FFmpegError, OSError) as error:
-            log.debug("seek failed: %s", error)
-            continue
-        source.last, source.clock = -math.inf, None
-        source.pending.clear()
-        ahead = frames(source)
-        first = next(ahead, None)
-        if first is not None and first[0] <= target + EPSILON:
-            break
-    return itertools.chain([first] if first else [], ahead)

@@ -54,6 +54,7 @@ def _read(request: dict[str, Any], reading: backends.Reading) -> Iterator[Messag
             "decoder": reading.decoder,
             "note": reading.note,
             "notes": reading.source.notes,
+            "length": reading.length,
         },
         [],
     )
