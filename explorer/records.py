@@ -43,6 +43,8 @@ class VideoInfo:
     pixel_format: str = ""
     created: float | None = None  # seconds since the epoch at which it was recorded, as the container says
     timecode: str = ""  # of the first frame, as the container says: HH:MM:SS:FF, a ; before FF where frames are dropped
+    interlaced: bool = False  # pictures of two half pictures each, which a browser does not put right
+    plain: bool = True  # a player that opens the file itself shows what was read: no other track, no restarting clock
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.duration) and self.duration >= 0):

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 from explorer.config import IMPORT_DIR
 from explorer.media.child import wire
-from explorer.media.gate import Unreadable, refusal
+from explorer.media.gate import NotVideo, Unreadable, refusal
 from explorer.records import ExplorerError
 
 TOO_MUCH_MEMORY = 77  # the child's exit code where it passed its memory limit
@@ -95,6 +95,14 @@ def _threads(pid: int) -> dict[str, _Thread]:
     return found
 
 
+def _told(answer: dict[str, Any]) -> ExplorerError:
+    """The child's own sentence, as the kind of error that it names."""
+    sentence = str(answer["error"])
+    if answer.get("no_video"):
+        return NotVideo(sentence, str(answer["no_video"]))
+    return Unreadable(sentence) if answer.get("unread") else ExplorerError(sentence)
+
+
 class Child:
     """One process of `explorer.media.child.worker`. Any thread may kill it; one thread talks to it."""
 
@@ -168,7 +176,7 @@ class Child:
             self.kill("lost")
             raise self._loss(path, budget)
         if "error" in message[0]:
-            raise (Unreadable if message[0].get("unread") else ExplorerError)(str(message[0]["error"]))
+            raise _told(message[0])
         return message
 
     def _watch(self, clock: Clock, left: float, over: threading.Event) -> None:

@@ -24,6 +24,8 @@ INFO_COLUMNS = (
     "pixel_format",
     "created",
     "timecode",
+    "interlaced",
+    "plain",
 )
 VIDEO_COLUMNS = (
     "id",

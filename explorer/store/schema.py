@@ -106,7 +106,22 @@ CUES = (
         INSERT INTO cue_words (cue_words, rowid, text) VALUES ('delete', old.id, old.text); END""",
 )
 
-MIGRATIONS: tuple[Migration, ...] = (Migration(1, FIRST), Migration(2, SECOND), Migration(3, CUES))
+# Files with a video's ending that are none are kept apart, so that they are looked at once and never count as failed.
+OTHERS = (
+    "ALTER TABLE videos ADD COLUMN interlaced INTEGER NOT NULL DEFAULT 0",
+    "ALTER TABLE videos ADD COLUMN plain INTEGER NOT NULL DEFAULT 1",
+    "ALTER TABLE roots ADD COLUMN motion_photos INTEGER NOT NULL DEFAULT 0",  # whether those seconds are indexed
+    """CREATE TABLE others (
+        path BLOB PRIMARY KEY, root_id INTEGER NOT NULL REFERENCES roots(id) ON DELETE CASCADE,
+        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, kind TEXT NOT NULL)""",
+)
+
+MIGRATIONS: tuple[Migration, ...] = (
+    Migration(1, FIRST),
+    Migration(2, SECOND),
+    Migration(3, CUES),
+    Migration(4, OTHERS),
+)
 
 
 def version_of(connection: sqlite3.Connection) -> int:

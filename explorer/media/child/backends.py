@@ -12,13 +12,15 @@ from PIL import Image
 
 from explorer.config import SamplingConfig
 from explorer.media.child import pictures
+from explorer.media.child.claims import followed_by_another
 from explorer.media.child.facts import duration, info
 from explorer.media.child.picking import EPSILON, pick, picked_frames
 from explorer.media.child.source import Source, frames, open_source
-from explorer.media.gate import refusal
+from explorer.media.gate import NotVideo, refusal
 from explorer.media.sampling import frame_times
 from explorer.records import Frames, FrameSize, VideoInfo
 
+JOINED = "another recording is joined to its end and was not read; split the file to search both"
 OUTLASTS = 1.0  # seconds of sound behind the last picture that are worth telling
 RUN = 32  # frames a message: 4.8 MB at 224 x 224
 SHORT_OF_END = 0.05  # share of the claimed length that may be missing before a file counts as cut off
@@ -53,17 +55,30 @@ class Reading:
 
 def probe(path: str, *, threads: int = 1) -> VideoInfo:
     """What a file is, from its header and first frame."""
-    return _first_look(path, threads=threads)[0]
+    return _first_look(path, threads=threads).info
 
 
-def _first_look(path: str, *, threads: int) -> tuple[VideoInfo, int]:
-    """What a file is, and how often its clock restarts."""
+@dataclass(frozen=True)
+class _Look:
+    """What a first look at a file says: what it is, how often its clock restarts, what was noticed."""
+
+    info: VideoInfo
+    restarts: int
+    notes: tuple[str, ...]
+
+
+def _first_look(path: str, *, threads: int) -> _Look:
     source = open_source(path, threads=threads)
     try:
         first = next(frames(source), None)
         if first is None:
             raise refusal(path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder")
-        return info(source, first[1], duration(source)), source.restarts
+        if source.kind == "gif" and next(frames(source), None) is None:
+            raise NotVideo(str(refusal(path, "it is a picture that does not move")), "pictures")
+        length = duration(source)
+        notes = [f"its clock restarts {source.restarts} times; its stretches were read one after the other"]
+        notes = notes * (source.restarts > 0) + [JOINED] * followed_by_another(source)
+        return _Look(info(source, first[1], length), source.restarts, (*source.notes, *notes))
     finally:
         source.close()
 
@@ -89,12 +104,11 @@ def read(
         decoder: pyav, or decord, which falls back to pyav where it is not right.
         whole: the times reach to the end of the file, so that an early end tells of damage.
     """
-    seen, restarts = _first_look(path, threads=threads)
+    look = _first_look(path, threads=threads)
+    seen = look.info
     targets = choose(seen)
     source = open_source(path, threads=threads)
-    source.restarts = restarts
-    if restarts:
-        source.notes.append(f"its clock restarts {restarts} times; all of it was read, one stretch after the other")
+    source.restarts, source.notes = look.restarts, list(look.notes)
     painter = pictures.Pictures(size, still_width, source.stream.sample_aspect_ratio)
     note = _unfit_for_decord(seen, source) if decoder == "decord" else ""
     reading = Reading(seen, "pyav", note, iter(()), source)

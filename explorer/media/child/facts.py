@@ -54,9 +54,10 @@ def _measured(source: Source) -> float:
     restarts on the way."""
     other = open_source(source.path, kind=source.kind)
     count = sum(1 for packet in packets(other) if packet.size)
+    source.ended, source.reached = other.ended, other.reached
     other.close()
     source.restarts = other.timeline.restarts if other.timeline is not None else 0
-    return count / rate_of(other) if source.kind in BARE else other.picture_end
+    return count / rate_of(source.stream) if source.kind in BARE else other.picture_end
 
 
 def info(source: Source, first: VideoFrame, length: float) -> VideoInfo:
@@ -68,12 +69,12 @@ def info(source: Source, first: VideoFrame, length: float) -> VideoInfo:
         if sound and sound[0].codec_context
         else ("unknown" if sound else "")
     )
-    rate = source.stream.average_rate or source.stream.guessed_rate or 0
+    known = source.stream.average_rate or source.stream.guessed_rate
     return VideoInfo(
         duration=length,
         width=width,
         height=height,
-        fps=float(rate),
+        fps=rate_of(source.stream) if known else 0.0,
         codec=source.stream.codec_context.codec.canonical_name,
         container=source.kind,
         rotation=quarter_turns(first) * 90,
@@ -81,6 +82,8 @@ def info(source: Source, first: VideoFrame, length: float) -> VideoInfo:
         pixel_format=first.format.name,
         created=_created(source),
         timecode=_timecode(source),
+        interlaced=bool(first.interlaced_frame),
+        plain=not source.restarts and source.stream is source.file.streams.video[0],
     )
 
 

@@ -1,4 +1,4 @@
-"""Gives the frames on display at chosen times: one pass where they are dense, seeking where sparse. Runs in the child."""
+"""Gives the frames on display at chosen times: in one pass where dense, else by seeking. Runs in the child."""
 
 from __future__ import annotations
 

@@ -17,6 +17,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
+from explorer.media.child.claims import claimed_size
 from explorer.media.child.streams import CODECS, MAX_PIXELS, choose_film
 from explorer.media.child.timeline import CLOCKED, Timeline
 from explorer.media.containers import BARE, DEMUXERS
@@ -36,6 +37,7 @@ _DECODERS = (
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 # From here frames that no other frame needs are skipped: at most one frame off, half the work.
 LARGE_PIXELS = 3840 * 2160
+FASTEST = 1000  # frames a second above which a header is wrong
 REORDER = 2  # frames held back to set small disorder right; none where a frame weighs 50 MB
 BAD_SHARE, BAD_LEAST = 0.2, 50  # give up where more packets than this fail and nothing useful has come
 
@@ -65,6 +67,7 @@ class Source:
     picture_end: float = 0.0  # seconds at which the last picture read so far goes
     sound_end: float = 0.0
     ended: bool = False  # every packet was read
+    reached: int = 0  # bytes of the file up to the end of the newest packet
 
     @property
     def tick(self) -> Fraction:
@@ -119,26 +122,9 @@ def open_source(path: str, *, threads: int = 1, kind: str | None = None) -> Sour
         start,
         damaged=size > os.path.getsize(path),
         notes=list(film.notes),
-        timeline=Timeline(stream.index) if kind in CLOCKED else None,
+        timeline=Timeline(stream.index, step=1 / rate_of(stream)) if kind in CLOCKED else None,
         sealed=0 < size <= os.path.getsize(path) and kind in ("matroska", "webm"),
     )
-
-
-def claimed_size(path: str, kind: str) -> int:
-    """Bytes an AVI or a Matroska file must have by its own first lines; 0 where it does not say.
-
-    A shorter one was cut. FFmpeg scales the length of a cut AVI, so that it cannot be believed.
-    """
-    with open(path, "rb") as handle:
-        head = handle.read(4096)
-    if kind == "avi":
-        return int.from_bytes(head[4:8], "little") + 8
-    place = head.find(b"\x18\x53\x80\x67") + 4  # Matroska's segment, which is all but the first header
-    if kind not in ("matroska", "webm") or place < 4 or len(head) < place + 8 or not head[place]:
-        return 0
-    width = 9 - head[place].bit_length()
-    size = int.from_bytes(head[place : place + width], "big") & (1 << 7 * width) - 1
-    return 0 if size == (1 << 7 * width) - 1 else place + width + size  # all ones: not known when it was begun
 
 
 def _opening(error: Exception) -> str:
@@ -187,6 +173,7 @@ def _seen(source: Source, packet: av.Packet) -> bool:
         return of_film
     if source.timeline is not None:
         source.timeline.place(packet)
+    source.reached = max(source.reached, (packet.pos or 0) + packet.size)
     ticks = packet.pts if packet.pts is not None else packet.dts
     if ticks is not None:
         end = float((ticks + (packet.duration or 0)) * packet.time_base) - source.start
@@ -194,6 +181,8 @@ def _seen(source: Source, packet: av.Packet) -> bool:
             source.picture_end = max(source.picture_end, end)
         else:
             source.sound_end = max(source.sound_end, end)
+    elif of_film and source.timeline is not None:
+        source.picture_end = max(source.picture_end, source.timeline.end() - source.start)
     return of_film
 
 
@@ -225,20 +214,21 @@ def frame_time(source: Source, frame: VideoFrame) -> float | None:
     streams have, follows the one before by the stream's rate; so does every frame of a bare stream.
     """
     if source.kind in BARE:
-        source.clock = 0.0 if source.clock is None else source.clock + 1 / rate_of(source)
+        source.clock = 0.0 if source.clock is None else source.clock + 1 / rate_of(source.stream)
         return source.clock
     oldest = heapq.heappop(source.pending) if source.pending else None
     ticks = oldest if frame.pts is None or source.kind == "avi" else frame.pts
     if ticks is not None:
         source.clock = seconds(source, ticks)
     elif source.clock is not None:
-        source.clock += 1 / rate_of(source)
+        source.clock += 1 / rate_of(source.stream)
     return source.clock
 
 
-def rate_of(source: Source) -> float:
-    """Frames a second as the stream says, 25 where it does not."""
-    return float(source.stream.average_rate or source.stream.guessed_rate or 25)
+def rate_of(stream: VideoStream) -> float:
+    """Frames a second as the stream says, 25 where it says nothing that can be."""
+    told = (stream.average_rate, stream.guessed_rate)
+    return next((float(rate) for rate in told if rate and rate <= FASTEST), 25.0)
 
 
 def seconds(source: Source, ticks: int) -> float:

@@ -25,9 +25,9 @@ class _Track:
 class Timeline:
     """Seconds added to each stretch of a file, so that it follows the one before; the film's clock leads the sound."""
 
-    def __init__(self, film: int) -> None:
-        """film: the index of the film's stream."""
-        self._film = film
+    def __init__(self, film: int, *, step: float) -> None:
+        """film: the index of the film's stream; step: seconds of a packet that does not say how long it lasts."""
+        self._film, self._step = film, step
         self._tracks: dict[int, _Track] = {}
         self._offsets = [0.0]  # of the film's stretches
 
@@ -35,17 +35,23 @@ class Timeline:
     def restarts(self) -> int:
         return len(self._offsets) - 1
 
+    def end(self) -> float:
+        """Seconds on the one line of time at which the film's newest packet ends."""
+        return self._tracks[self._film].end if self._film in self._tracks else 0.0
+
     def place(self, packet: av.Packet) -> None:
         """Move a packet's times to where its stretch belongs; packets of a stream come in the order of decoding."""
         ticks = packet.dts if packet.dts is not None else packet.pts
-        if ticks is None:
-            return
         base = packet.time_base
         track = self._tracks.setdefault(packet.stream.index, _Track())
+        lasts = float((packet.duration or 0) * base) or self._step
+        if ticks is None:  # program streams give a time now and then
+            track.end += lasts
+            return
         raw = float(ticks * base)
         if track.raw is not None and not -BACK <= raw - track.raw <= AHEAD:
             self._begin(track, raw, film=packet.stream.index == self._film)
-        track.raw, track.end = raw, raw + track.offset + float((packet.duration or 0) * base)
+        track.raw, track.end = raw, raw + track.offset + lasts
         shift = round(track.offset / base)
         if shift:
             packet.pts = packet.pts + shift if packet.pts is not None else None

@@ -125,7 +125,8 @@ def _failure(path: str, error: Exception) -> dict[str, Any]:
     except gate.Unreadable as unread:
         error = unread
     if isinstance(error, ExplorerError):
-        return {"error": str(error), "unread": isinstance(error, gate.Unreadable)}
+        kind = error.kind if isinstance(error, gate.NotVideo) else ""
+        return {"error": str(error), "unread": isinstance(error, gate.Unreadable), "no_video": kind}
     reason = shown(" ".join(str(error).split()))[:200]
     return {
         "error": f"cannot decode {shown(path)}: {type(error).__name__} {reason}; "
