@@ -21,6 +21,9 @@ from explorer.records import ExplorerError, FrameSize
 EXPECTED: dict[str, tuple[int, int, int] | str] = {
     "ac3.mp4": "only sound",
     "eac3.mkv": "only sound",
+    "frame_exceeds_screen.gif": "does not move",
+    "gradient.gif": "does not move",
+    "transparent.gif": "does not move",
     "video_0.mov": (568, 320, 0),
     "video_90.mov": (320, 568, 90),
     "video_180.mov": (568, 320, 180),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from explorer.config import SamplingConfig
 from explorer.media.decode import Cancelled
+from explorer.media.walk import real_place
 from explorer.records import Frames, FrameSize, VideoFile, VideoInfo
 from explorer.store.rows import StoredVideo
 
@@ -31,6 +32,7 @@ class Task:
     video: StoredVideo
     file: VideoFile
     root: str
+    motion_photos: bool = False  # whether motion parts of photos are wanted
 
 
 @dataclass(frozen=True)
@@ -122,7 +124,8 @@ class Ahead:
         self._put(None)
 
     def _decode(self, task: Task) -> None:
-        clip = self._decoder.open(task.file.path, root=task.root, **self._wanted)
+        path, root = real_place(task.file.path, task.root)
+        clip = self._decoder.open(path, root=root, **self._wanted)
         if not self._put(Opened(task, clip.info)):
             return
         for frames in clip:

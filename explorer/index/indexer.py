@@ -16,8 +16,10 @@ from explorer.index.ahead import Ahead, Broken, Ended, Opened, Step, Task
 from explorer.index.embed import Draft, FrameEncoder
 from explorer.index.plan import Plan, make_plan
 from explorer.media.decode import Cancelled
-from explorer.media.gate import Unreadable
+from explorer.media.gate import NotVideo, Unreadable
+from explorer.media.motion import belongs_to_photo
 from explorer.records import ExplorerError, Failure, Frames, Note, Progress
+from explorer.store import others
 from explorer.store.database import is_full
 from explorer.store.rows import Root
 from explorer.store.stills import Stills
@@ -124,7 +126,6 @@ class _Run:
     def expect(self, plan: Plan) -> None:
         self.bytes_left = sum(task.file.size for task in plan.decode)
         self.failed, self.fresh = list(plan.failures), list(plan.failures)
-        self.notes = list(plan.notes)
 
     def re_embed(self, video_id: int, path: str, set_id: int) -> None:
         try:
@@ -170,6 +171,7 @@ class _Run:
         try:
             if isinstance(step, Opened):
                 self.draft = Draft(step.task, step.info)
+                _refuse_motion(step.task, step.info.duration)
             elif isinstance(step, Frames) and self.draft is not None:
                 yield from self._encode(self.draft, step)
             elif isinstance(step, Ended) and self.draft is not None:
@@ -218,6 +220,7 @@ class _Run:
             return False
         try:
             features, info, damage = self.store.set_features(set_id)
+            _refuse_motion(task, info.duration)
             notes = self.store.set_notes(set_id)
             embed.keep(
                 self.store,
@@ -252,6 +255,9 @@ class _Run:
         path = task.file.path
         if not os.path.isdir(task.root):
             self._lost(task.root)
+            return
+        if isinstance(error, NotVideo):
+            others.set_aside(self.store.database, task.video.id, task.file, error.kind)
             return
         reason = _sentence(path, error)
         if not isinstance(error, Unreadable) and os.path.exists(path) and not _changed_meanwhile(task):
@@ -295,7 +301,17 @@ class _Run:
             failures=fresh,
         )
 
+    def _note_folders(self, plan: Plan) -> None:
+        """Keep what was noticed of each folder: by its walk, and of the files that are no videos."""
+        for root in self.store.roots():
+            if root.id in plan.noticed:
+                found = others.others(self.store.database, [root.id]).values()
+                notes = [*plan.noticed[root.id], *others.counted(found)]
+                self.store.set_root_notes(root.id, notes)
+                self.notes += [Note(root.path, note) for note in notes]
+
     def last(self, plan: Plan) -> Progress:
+        self._note_folders(plan)
         fresh, self.fresh = tuple(self.fresh), []
         elapsed = time.monotonic() - self.started
         summary = {
@@ -315,6 +331,12 @@ class _Run:
         return Progress(
             "done", done=self.seconds, total=self.seconds, rate=rate, eta=0.0, failures=fresh, summary=summary
         )
+
+
+def _refuse_motion(task: Task, seconds: float) -> None:
+    """The motion part of a photo is no film, unless its folder is told to search them."""
+    if not task.motion_photos and belongs_to_photo(task.file.path, seconds):
+        raise NotVideo(f"{task.file.path} is the motion part of a photo", others.MOTION)
 
 
 def _changed_meanwhile(task: Task) -> bool:

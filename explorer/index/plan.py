@@ -9,9 +9,13 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from explorer.index.ahead import Task
-from explorer.media import scan as library
+from explorer.media.motion import belongs_to_photo
 from explorer.media.recorded import recorded
-from explorer.records import ExplorerError, Failure, Note, Progress, VideoFile
+from explorer.media.scan import compare, offline_reason
+from explorer.media.walk import EXCLUDED, Left, excluded, scan
+from explorer.records import ExplorerError, Failure, Progress, VideoFile
+from explorer.store import others
+from explorer.store.others import Other
 from explorer.store.rows import SEARCHABLE, Root, StoredVideo
 from explorer.store.store import Store
 
@@ -27,7 +31,7 @@ class Plan:
     decode: list[Task] = field(default_factory=list)
     re_embed: list[tuple[StoredVideo, int]] = field(default_factory=list)  # (video, feature set)
     failures: list[Failure] = field(default_factory=list)
-    notes: list[Note] = field(default_factory=list)  # on folders
+    noticed: dict[int, list[str]] = field(default_factory=dict)  # folder -> sentences on what its walk met
     offline: list[str] = field(default_factory=list)  # sentences
     unchanged: int = 0
     moved: int = 0
@@ -64,15 +68,27 @@ def _scan(
     store: Store, root: Root, plan: Plan, *, trust_smaller: bool
 ) -> Generator[Progress, None, list[VideoFile] | None]:
     """The files of a folder, or None where it is offline as a whole, which is noted in store and plan."""
-    files, shown = [], 0.0
+    files, shown, left, wanted = [], 0.0, Left(), others.rules(store.database, root.id)
+    patterns = EXCLUDED if wanted.patterns is None else wanted.patterns
+    known = others.others(store.database, [root.id])
     try:
-        for file in library.scan(root.path, report=plan.failures.append):
+        for file in scan(
+            root.path,
+            report=plan.failures.append,
+            patterns=patterns,
+            elsewhere=[other.path for other in store.roots() if other.id != root.id],
+            left=left,
+        ):
+            if _is_set_aside(known.get(file.path), file):
+                known.pop(file.path)
+                continue
             files.append(file)
             if time.monotonic() - shown > SHOW_EVERY:
                 shown = time.monotonic()
                 yield Progress("scan", done=len(files), current=file.path)
     except ExplorerError as error:
         log.info("%s", error)
+    _forget_excluded(store, root, patterns)
     reason = _offline(store, root, found=len(files), trust_smaller=trust_smaller)
     store.set_root(
         root.id, state="offline" if reason else "online", reason=reason, scanned=None if reason else time.time()
@@ -80,7 +96,24 @@ def _scan(
     if reason:
         plan.offline.append(reason)
         return None
+    others.forget_others(store.database, [path for path in known if not _below(path, plan.failures)])
+    plan.noticed[root.id] = left.notes()
     return files
+
+
+def _is_set_aside(known: Other | None, file: VideoFile) -> bool:
+    """Whether a file is what it was when it was found to be no video."""
+    return known is not None and (known.size, known.mtime_ns) == (file.size, file.mtime_ns)
+
+
+def _below(path: str, unreadable: Sequence[Failure]) -> bool:
+    return any(path.startswith(os.path.join(failure.path, "")) for failure in unreadable)
+
+
+def _forget_excluded(store: Store, root: Root, patterns: Sequence[str]) -> None:
+    """Files that were excluded since leave the library."""
+    gone = [v.id for v in store.videos(root_id=root.id) if excluded(v.path, root.path, patterns)]
+    others.forget_videos(store.database, gone)
 
 
 def _offline(store: Store, root: Root, *, found: int, trust_smaller: bool) -> str:
@@ -88,7 +121,7 @@ def _offline(store: Store, root: Root, *, found: int, trust_smaller: bool) -> st
     known = sum(video.state != "missing" for video in store.videos(root_id=root.id))
     if trust_smaller and os.path.isdir(root.path):
         return ""
-    return library.offline_reason(root.path, known=known, found=found)
+    return offline_reason(root.path, known=known, found=found)
 
 
 def _apply(
@@ -99,7 +132,7 @@ def _apply(
     videos = {video.path: video for video in store.videos() if video.root_id in ids or video.path in found}
     known = [VideoFile(v.path, v.size, v.mtime_ns, v.fingerprint) for v in videos.values()]
     unreadable = [failure.path for failure in plan.failures]
-    changes = library.compare(known, [file for file, _ in found.values()], unreadable=unreadable)
+    changes = compare(known, [file for file, _ in found.values()], unreadable=unreadable)
     plan.failures.extend(Failure(file.path, _later(file.path)) for file in changes.pending)
     moves = [(videos[old.path].id, new, found[new.path][1].id) for old, new in changes.moved]
     store.move_files(moves)
@@ -150,13 +183,20 @@ def _line_up(
         file = ready.get(video.id)
         set_id, made_by = embedded.get(video.id, (None, None))
         if file is not None and _must_decode(video, file, set_id, retry=retry):
-            plan.decode.append(Task(video, file, found[file.path][1].path))
+            root = found[file.path][1]
+            plan.decode.append(Task(video, file, root.path, motion_photos=root.motion_photos))
+        elif file is not None and _is_unwanted_motion(video, found[file.path][1]):
+            others.set_aside(store.database, video.id, file, others.MOTION)
         elif set_id is not None and made_by != encoder:
             plan.re_embed.append((video, set_id))
         elif file is not None and video.state in SEARCHABLE:
             plan.unchanged += 1
         elif file is not None and video.state == "failed":
             plan.failures.append(Failure(video.path, video.reason))
+
+
+def _is_unwanted_motion(video: StoredVideo, root: Root) -> bool:
+    return video.info is not None and not root.motion_photos and belongs_to_photo(video.path, video.info.duration)
 
 
 def _must_decode(video: StoredVideo, file: VideoFile, set_id: int | None, *, retry: bool) -> bool:

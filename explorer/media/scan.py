@@ -1,5 +1,4 @@
-"""Finds the video files of a folder and says what is new, changed, moved, missing or out of reach since the last
-look."""
+"""Says what of a folder's files is new, changed, moved, missing or out of reach since the last look."""
 
 from __future__ import annotations
 
@@ -7,32 +6,20 @@ import hashlib
 import logging
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from explorer.media.gate import shown
-from explorer.records import ExplorerError, Failure, VideoFile
+from explorer.media.walk import EXTENSIONS, scan
+from explorer.records import ExplorerError, VideoFile
 
-EXTENSIONS = frozenset("mp4 mov m4v mkv webm avi ts m2ts mts mpg mpeg vob wmv asf flv 3gp 3g2 gif ogv ogg".split())
-_SYSTEM = frozenset(
-    (
-        "$recycle.bin",
-        "system volume information",
-        "lost+found",
-        "__macosx",
-        "@eadir",
-        "#recycle",
-        "#snapshot",
-        "node_modules",
-        "recycler",
-    )
-)
+__all__ = ["EXTENSIONS", "Changes", "compare", "fingerprint", "offline_reason", "scan"]
+
 CHUNK = 256 << 10  # bytes read at the beginning, middle and end of a file for its fingerprint
 FEW = 10  # known files below which a shrunken folder is believed
 FRESH = 5.0  # seconds since the last write in which a file may still be growing
 PAUSE = 0.3  # seconds between two looks at a fresh file
 log = logging.getLogger(__name__)
-Report = Callable[[Failure], None]
 
 
 @dataclass(frozen=True)
@@ -51,83 +38,6 @@ class Changes:
     unchanged: tuple[VideoFile, ...] = ()
     pending: tuple[VideoFile, ...] = ()
     offline: str = ""
-
-
-def scan(root: str, *, report: Report | None = None) -> Iterator[VideoFile]:
-    """Every video file under a folder, in the order of names; links are not followed, so loops cannot be.
-
-    Hidden and system folders and files are skipped; of hard-link twins the first is given.
-
-    Args:
-        root: a folder; it may itself be a link.
-        report: told of each folder or file that cannot be read.
-
-    Raises:
-        ExplorerError: the folder itself is missing or unreadable.
-    """
-    root = os.path.abspath(root)
-    try:
-        os.scandir(root).close()
-    except OSError as error:
-        raise ExplorerError(
-            f"cannot read the folder {shown(root)}: {error.strerror}; connect its drive or remove it from the library"
-        ) from error
-    seen: set[tuple[int, int]] = set()
-    waiting = [root]
-    while waiting:
-        folders, files = _listed(waiting.pop(), report)
-        waiting.extend(reversed(folders))
-        for path in files:
-            found = _video_file(path, seen, report)
-            if found is not None:
-                yield found
-
-
-def _listed(folder: str, report: Report | None) -> tuple[list[str], list[str]]:
-    """Paths of the folders and of the files with a video's extension, each by name."""
-    folders, files = [], []
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                if (
-                    entry.name.startswith(".")
-                    or entry.name.lower() in _SYSTEM
-                    or entry.is_symlink()
-                    or _is_junction(entry)
-                ):
-                    continue
-                if entry.is_dir(follow_symlinks=False):
-                    folders.append(entry.path)
-                elif os.path.splitext(entry.name)[1].lower().lstrip(".") in EXTENSIONS and entry.is_file(
-                    follow_symlinks=False
-                ):
-                    files.append(entry.path)
-    except OSError as error:
-        _tell(report, folder, f"cannot read the folder {shown(folder)}: {error.strerror}; check its permissions")
-    return sorted(folders), sorted(files)
-
-
-def _is_junction(entry: os.DirEntry[str]) -> bool:
-    return bool(getattr(entry, "is_junction", lambda: False)())  # Windows, Python 3.12 on
-
-
-def _video_file(path: str, seen: set[tuple[int, int]], report: Report | None) -> VideoFile | None:
-    try:
-        status = os.lstat(path)
-    except OSError as error:
-        _tell(report, path, f"cannot read {shown(path)}: {error.strerror}; check its permissions")
-        return None
-    identity = (status.st_dev, status.st_ino)
-    if status.st_nlink > 1 and status.st_ino and identity in seen:
-        return None
-    seen.add(identity)
-    return VideoFile(path=path, size=status.st_size, mtime_ns=status.st_mtime_ns)
-
-
-def _tell(report: Report | None, path: str, reason: str) -> None:
-    log.info("%s", reason)
-    if report is not None:
-        report(Failure(path, reason))
 
 
 def fingerprint(path: str, size: int) -> str:
@@ -246,7 +156,7 @@ def _growing(files: list[VideoFile]) -> set[str]:
 
 def _still(file: VideoFile) -> bool:
     try:
-        status = os.lstat(file.path)
+        status = os.stat(file.path)
     except OSError:
         return False
     return (status.st_size, status.st_mtime_ns) == (file.size, file.mtime_ns)

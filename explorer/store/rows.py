@@ -57,6 +57,7 @@ class Root:
     reason: str
     added: float  # seconds since the epoch
     scanned: float | None
+    motion_photos: bool = False  # whether motion parts of photos are searched
 
 
 @dataclass(frozen=True)
@@ -124,7 +125,7 @@ def as_text(sentence: str) -> str:
 
 
 def to_root(row: tuple) -> Root:
-    return Root(row[0], os.fsdecode(row[1]), *row[2:])
+    return Root(row[0], os.fsdecode(row[1]), *row[2:6], motion_photos=bool(row[6]))
 
 
 def to_video(row: tuple[Any, ...]) -> StoredVideo:

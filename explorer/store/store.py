@@ -59,7 +59,9 @@ class Store:
     def roots(self) -> tuple[Root, ...]:
         """The person's folders, in the order they were added."""
         with self.database.read() as connection:
-            rows = connection.execute("SELECT id, path, state, reason, added, scanned FROM roots ORDER BY id")
+            rows = connection.execute(
+                "SELECT id, path, state, reason, added, scanned, motion_photos FROM roots ORDER BY id"
+            )
             return tuple(to_root(row) for row in rows)
 
     def add_root(self, path: str | Path) -> Root:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from explorer.media import scan as library
+from explorer.media.walk import EXCLUDED, Left, excluded
 from explorer.records import ExplorerError, Failure, VideoFile
 
 
@@ -51,7 +52,7 @@ def test_hidden_system_and_other_files_are_skipped(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
-def test_links_are_not_followed_and_twins_count_once(tmp_path: Path) -> None:
+def test_links_are_followed_once_without_loops_and_twins_count_once(tmp_path: Path) -> None:
     outside = put(tmp_path / "outside" / "far.mp4", b"far")
     root = tmp_path / "root"
     put(root / "a.mp4", b"a")
@@ -60,9 +61,73 @@ def test_links_are_not_followed_and_twins_count_once(tmp_path: Path) -> None:
     os.symlink(outside.parent, root / "folder")
     os.symlink(root, root / "loop")
     os.symlink("self.mp4", root / "self.mp4")
+    os.symlink("/", root / "everything")
+    os.symlink(root / "a.mp4", root / "again.mp4")
+    os.symlink("/dev/zero", root / "zero.mp4")
+    put(root / "deep" / "b.mp4", b"b")
+    os.symlink(root / "deep", root / "deep" / "down")
+    os.symlink(root / "deep", root / "beside")
     os.mkfifo(root / "pipe.mp4")
     (root / "folder.mp4").mkdir()
-    assert found(root) == ["a.mp4"]
+    assert found(root) == ["a.mp4", "deep/b.mp4", "folder/far.mp4"]
+    left = Left()
+    list(library.scan(str(root), left=left))
+    told = " ".join(left.notes())
+    assert "folder is a link that leads out" in told and all(
+        name in told for name in ("everything", "loop", "self.mp4")
+    )
+    assert "again" not in told and "beside" not in told
+    assert [f.path for f in library.scan(str(root), elsewhere=[str(outside.parent)])] == [
+        str(root / "a.mp4"),
+        str(root / "deep" / "b.mp4"),
+    ]
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        "@Recycle",
+        "@Recently-Snapshot",
+        "#recycle",
+        "@eaDir",
+        ".Trash-1000",
+        ".zfs/snapshot",
+        "Mine.photoslibrary/originals",
+        "Film.fcpbundle/Original Media",
+        "Lightroom Catalog Previews.lrdata",
+        "Adobe Premiere Pro Video Previews",
+        "CacheClip",
+    ],
+)
+def test_bins_snapshots_and_packages_are_left_out(tmp_path: Path, place: str) -> None:
+    put(tmp_path / "Trip" / place / "a.mp4", b"a")
+    put(tmp_path / "Trip" / "b.mp4", b"b")
+    left = Left()
+    assert [Path(f.path).name for f in library.scan(str(tmp_path), left=left)] == ["b.mp4"]
+    assert left.excluded and (place.startswith(".") or "as excluded" in left.notes()[0])
+    assert len(list(library.scan(str(tmp_path), patterns=()))) == 2
+    assert len(list(library.scan(str(tmp_path / "Trip" / place)))) == 1  # what a person adds themselves is read
+
+
+def test_patterns_are_of_names_or_places_whatever_case_or_accent(tmp_path: Path) -> None:
+    root = str(tmp_path)
+
+    def at(*steps: str) -> str:
+        return os.path.join(root, *steps)
+
+    assert excluded(at("Raw", "a.mp4"), root, ["raw"]) and excluded(at("b", "RAW", "a.mp4"), root, ["raw/"])
+    assert excluded(at("trip", "raw", "a.mp4"), root, ["trip/raw"])
+    assert not excluded(at("raw", "a.mp4"), root, ["trip/raw"]) and not excluded(at("raws", "a.mp4"), root, ["raw"])
+    assert excluded(at("e\u0301te\u0301", "a.mp4"), root, ["\u00e9t\u00e9"])
+    assert excluded(at("a-proxy.mp4"), root, ["*-proxy.*"]) and not excluded(at("a.mp4"), root, EXCLUDED)
+
+
+def test_films_that_nothing_here_reads_are_counted_in_one_line(tmp_path: Path) -> None:
+    for name in ("a.rm", "b.braw", "c.wtv", "d.r3d", "e.mp4", "f.txt"):
+        put(tmp_path / name, b"x")
+    left = Left()
+    assert [Path(f.path).name for f in library.scan(str(tmp_path), left=left)] == ["e.mp4"]
+    assert left.notes() == ["4 files or folders look like video and are not supported: a.rm, b.braw, c.wtv and 1 more"]
 
 
 def test_a_missing_folder_is_one_sentence(tmp_path: Path) -> None:
