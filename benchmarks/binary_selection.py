@@ -22,7 +22,7 @@ from explorer.training.altered import AlteredPairs
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.binary_selection import KINDS, Choice, Score, WordBank, binary_selection, choices, word_bank
 from explorer.training.dataset import PairData, Picked
-from explorer.training.parsed import read_graphs, load_graphs, remember, save_graphs
+from explorer.training.parsed import load_graphs, read_graphs, remember, save_graphs
 
 
 def draw(asked: Sequence[Choice], most: int = 0, *, seed: int = 0) -> list[Choice]:

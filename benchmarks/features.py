@@ -13,7 +13,7 @@ from explorer.config import SamplingConfig, Settings
 from explorer.media.decode import DecodeWorker
 from explorer.model.encoder import Encoder
 from explorer.records import CaptionPair, FrameFeatures
-from explorer.service.models import Shelf
+from explorer.service.encoders import Encoders
 from explorer.training.benchmarks import read_flickr8k
 from explorer.training.caption_videos import match_videos
 from explorer.training.captions import read_captions
@@ -25,7 +25,7 @@ PICTURES_AT_ONCE = 64
 
 def open_encoder(checkpoint: str, data_dir: Path | None = None) -> Encoder:
     """The encoder of a checkpoint by name, as the app loads it."""
-    return Shelf(Settings.load(data_dir=data_dir)).encoder(checkpoint)
+    return Encoders(Settings.load(data_dir=data_dir)).encoder(checkpoint)
 
 
 def stem_of(encoder: Encoder) -> str:

@@ -68,7 +68,7 @@ from explorer.config import Settings
 from explorer.service import Explorer
 with Explorer(Settings(data_dir=Path(sys.argv[1]))) as app:
     app.warm_up()
-    hits = len(app.search("a red car near the sea", remember=False).hits)
+    hits = len(app.searches.search("a red car near the sea", remember=False).hits)
     print(json.dumps({"first": time.monotonic() - began, "hits": hits}), flush=True)
 """
 

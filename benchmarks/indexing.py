@@ -20,7 +20,7 @@ from explorer.config import Settings
 from explorer.index.indexer import index
 from explorer.media.decode import DecodeWorker
 from explorer.model.encoder import Encoder
-from explorer.service.models import Shelf
+from explorer.service.encoders import Encoders
 from explorer.store.stills import Stills
 from explorer.store.store import Store
 
@@ -90,7 +90,7 @@ def main() -> int:
     parser.add_argument("--checkpoint", default="starter")
     chosen = parser.parse_args()
     settings = Settings()
-    encoder = Shelf(settings).load(Shelf(settings).folder(chosen.checkpoint))
+    encoder = Encoders(settings).encoder(chosen.checkpoint)
     encoder.encode_frames(np.zeros((16, *_shape(encoder), 3), np.uint8))  # the first pass is slower
     with tempfile.TemporaryDirectory() as folder:
         files = [Path(folder) / f"film{i}.mp4" for i in range(chosen.files)]

@@ -25,7 +25,7 @@ from explorer.search import find, score
 from explorer.search.calibrate import calibrate, read_bank
 from explorer.search.library import StoredLibrary
 from explorer.search.query import parse
-from explorer.service.models import Shelf
+from explorer.service.encoders import Encoders
 from explorer.store.store import Store
 from explorer.store.vectors import VectorCache
 
@@ -113,7 +113,7 @@ def agree(scored: score.Scored | None, slow: tuple[np.ndarray, np.ndarray], weig
 
 
 def run(folder: Path, options: argparse.Namespace) -> bool:
-    encoder = Shelf(Settings(data_dir=folder)).load(Path(options.checkpoint))
+    encoder = Encoders(Settings(data_dir=folder)).load(Path(options.checkpoint))
     weights, captions = encoder.config.level_weights, read_bank(PROJECT / "assets" / "caption_bank.txt")
     with Store(folder / "index.db") as store:
         began = time.perf_counter()

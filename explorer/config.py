@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import hashlib
 import ipaddress
 import json
 import os
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 import platformdirs
 
 from explorer.disk.atomic import write_bytes
+from explorer.disk.sealed import NO_FILE, digest_of, read_json
 from explorer.records import ExplorerError, LevelWeights
 
 T = TypeVar("T")
@@ -133,7 +133,6 @@ class Settings:
 
     data_dir: Path = field(default_factory=lambda: Path(platformdirs.user_data_dir("hcmi-explorer")))
     checkpoint: str = "starter"  # a folder under checkpoints/ or data_dir/checkpoints
-    tower: str | None = None  # open_clip name or weights file; None: the one the checkpoint names
     decoder: str = "pyav"  # pyav | decord
     device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
     port: int = 7860  # the first one tried
@@ -199,35 +198,20 @@ def tell_changed_settings(data_dir: Path) -> str:
     """
     path, seen = data_dir / SETTINGS, data_dir / SEEN
     try:
-        now = hashlib.sha256(path.read_bytes()).hexdigest() if path.exists() else "none"
+        now = digest_of(path)
         before = seen.read_bytes().decode("ascii", "replace") if seen.exists() else ""
     except OSError as error:
         why = f"{error.filename} cannot be read ({error.strerror}); make it readable"
         return f"whether {path} was changed cannot be told: {why}"
-    if now == before or (not before and now == "none"):
+    if now == before or (not before and now == NO_FILE):
         return ""
     with contextlib.suppress(ExplorerError):
         write_bytes(seen, now.encode("ascii"))
     return (
-        f"{path} was {'removed' if now == 'none' else 'changed'} since the last start; if that was not you, look at it"
+        f"{path} was {'removed' if now == NO_FILE else 'changed'} since the last start; if that was not you, look at it"
         if before
         else ""
     )
-
-
-def read_json(path: Path, *, limit: int = 1 << 20) -> dict[str, Any]:
-    """The JSON object in a file, or {} where there is none; one clear error for anything else."""
-    try:
-        if path.stat().st_size > limit:
-            raise ExplorerError(f"{path} is larger than {limit} bytes; remove it to start from the defaults")
-        data = json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ExplorerError(f"cannot read {path}: {error}; mend or remove it") from error
-    if not isinstance(data, dict):
-        raise ExplorerError(f"{path} must hold a JSON object; mend or remove it")
-    return data
 
 
 def to_dict(record: Any) -> dict[str, Any]:
@@ -260,6 +244,8 @@ def _convert(cls: type, name: str, value: Any) -> Any:
         "bool": (bool,),
         "str": (str,),
         "str | None": (str, type(None)),
+        "int | None": (int, type(None)),
+        "float | None": (int, float, type(None)),
     }
     wanted = allowed.get(kind, (object,))
     _check(

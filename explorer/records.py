@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -325,7 +326,7 @@ class WhyNot:
 
 @dataclass(frozen=True)
 class DrawnNode:
-    """A node of a query's role graph: characters [start, end) of the query, and the frame that met it best, if asked."""
+    """A node of a query's role graph: characters [start, end) of the query, and where asked the frame nearest to it."""
 
     id: int
     label: str
@@ -395,7 +396,7 @@ class Progress:
     rate: float = 0.0  # units of done a second
     eta: float | None = None  # seconds left
     failures: tuple[Failure, ...] = ()  # new since the last record
-    summary: dict[str, Any] = field(default_factory=dict)  # on the last record
+    summary: Mapping[str, object] = field(default_factory=dict)  # JSON values, on the last record
 
 
 @dataclass(frozen=True)
@@ -405,7 +406,7 @@ class Job:
     id: int
     kind: str  # index | train | proxy | samples | download
     state: str  # queued | running | paused | cancelled | failed | done | interrupted
-    arguments: dict[str, Any]
+    arguments: Mapping[str, object]  # the fields of the request it answers, as JSON values
     progress: Progress
     created: float  # seconds since the epoch
     finished: float | None = None

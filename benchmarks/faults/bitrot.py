@@ -149,7 +149,7 @@ def told_at_start(data: Path) -> str:
     """What a start of the app says of its settings: that they are none, or the notice that its page shows."""
     try:
         with Explorer(Settings.load(data_dir=data)) as app:
-            return app.status()["notice"]
+            return "\n".join(app.status().notices)
     except ExplorerError as error:
         return str(error)
 

@@ -17,6 +17,7 @@ from pathlib import Path
 from benchmarks.faults.common import children, findings, finish, make_library, open_app, until
 from explorer.config import Settings
 from explorer.service import Explorer
+from explorer.service.requests import FineTuneRequest
 from tests.support.videos import Recipe, numbered
 
 LIMIT, GONE = 2.0, 5.0
@@ -42,12 +43,12 @@ def stop_job(app: Explorer, job_id: int, kind: str, figures: Figures, *, after: 
     """Cancel a job some seconds after its start and measure until it stands still."""
     own = children()
     time.sleep(after)
-    state = next(job.state for job in app.jobs() if job.id == job_id)
+    state = next(job.state for job in app.jobs.list() if job.id == job_id)
     if state not in ("queued", "running"):
         return
     began = time.monotonic()
-    app.cancel_job(job_id)
-    still = until(lambda: next(j.state for j in app.jobs() if j.id == job_id) not in ("queued", "running"), 60)
+    app.jobs.cancel(job_id)
+    still = until(lambda: next(j.state for j in app.jobs.list() if j.id == job_id) not in ("queued", "running"), 60)
     figures.note(kind, None if still is None else time.monotonic() - began)
     left = until(lambda: not children() - own - _lasting(app), GONE)
     figures.orphans += 0 if left is not None else len(children() - own - _lasting(app))
@@ -63,39 +64,45 @@ def stop_indexing(app: Explorer, library: Path, figures: Figures, *, times: int,
     app.store.add_root(library)
     for number in range(times):
         numbered(library / f"long{number}.mp4", Recipe(fps=25, frames=1000 + number, height=240))
-        stop_job(app, app.start_index(), "index", figures, after=chance.uniform(0.0, 1.5))
+        stop_job(app, app.library.start_index(), "index", figures, after=chance.uniform(0.0, 1.5))
     figures.wrong += [str(one) for one in findings(app)]
-    job_id = app.start_index()  # nobody looks: no tab, no poll, until it is over
-    if until(lambda: app.jobs_table.get(job_id).state == "done", 300, step=0.5) is None:  # type: ignore[union-attr]
+    job_id = app.library.start_index()  # nobody looks: no tab, no poll, until it is over
+    if until(lambda: app.jobs.get(job_id).state == "done", 300, step=0.5) is None:
         figures.wrong.append("a job that nobody looked at did not come to its end")
-    if not any(job.id == job_id and job.progress.summary for job in app.jobs()):
+    if not any(job.id == job_id and job.progress.summary for job in app.jobs.list()):
         figures.wrong.append("a new look does not show the job")
 
 
 def stop_copies(app: Explorer, figures: Figures, *, times: int, chance: random.Random) -> None:
     """Closing the app is what stops a copy; half a copy is never kept."""
-    from explorer.service.playback import Playback
+    from explorer.service.copies import Copies
 
     video = next(video for video in app.store.videos() if video.path.endswith(".avi"))
     for number in range(times):
-        playback, own = Playback(app.store, app.settings.data_dir / f"playable{number}"), children()
-        playback.request(video)
+        copies, own = Copies(app.settings.data_dir / f"playable{number}"), children()
+        copies.request(video)
         time.sleep(chance.uniform(0.0, 1.0))
         began = time.monotonic()
-        playback.close()
+        copies.close()
         figures.note("copy", time.monotonic() - began)
         left = until(lambda own=own: not children() - own, GONE)
         figures.orphans += 0 if left is not None else len(children() - own)
-        halves = [path.name for path in playback.folder.glob("*.part")] if playback.folder.is_dir() else []
+        halves = [path.name for path in copies.folder.glob("*.part")] if copies.folder.is_dir() else []
         figures.wrong += [f"half a copy was left: {name}" for name in halves]
 
 
 def stop_training(app: Explorer, figures: Figures, *, times: int, chance: random.Random) -> None:
     for video in app.store.videos():
         for text in ("red and green", "blue things", f"a film called {Path(video.path).stem}"):
-            app.add_caption(video.public_id, text)
+            app.teaching.add_caption(video.public_id, text)
     for _ in range(times):
-        stop_job(app, app.start_training(epochs=200), "train", figures, after=chance.uniform(0.0, 4.0))
+        stop_job(
+            app,
+            app.teaching.start_training(FineTuneRequest(epochs=200)),
+            "train",
+            figures,
+            after=chance.uniform(0.0, 4.0),
+        )
 
 
 def run(folder: Path, *, times: int, shipped: bool, seed: int = 0) -> Figures:
@@ -105,7 +112,7 @@ def run(folder: Path, *, times: int, shipped: bool, seed: int = 0) -> Figures:
     numbered(library / "long.avi", Recipe(codec="mpeg4", suffix=".avi", fps=25, frames=1000, width=640, height=480))
     app = Explorer(Settings(data_dir=folder / "data")) if shipped else open_app(folder / "data")
     with app:
-        app.encoder()
+        app.models.encoder()
         stop_indexing(app, library, figures, times=times, chance=chance)
         stop_copies(app, figures, times=times, chance=chance)
         stop_training(app, figures, times=times, chance=chance)

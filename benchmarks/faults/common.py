@@ -84,8 +84,8 @@ def open_app(data: Path, *, writer: bool = True, settings: Settings | None = Non
     tower: Any = ColourTower()
     config = ModelConfig(dim=tower.dim, heads=2)
     encoder = Encoder(tower, HCMI(config), name="colour-1")
-    explorer.shelf._loaded[explorer.checkpoint] = encoder
-    explorer.searching._banks[encoder.name] = encoder.texts(
+    explorer.models.encoders._loaded[explorer.models.current] = encoder
+    explorer.searches.caches._banks[encoder.name] = encoder.texts(
         [*QUERIES, "white", "black", "a dog", "two cats", "green white"]
     )
     return explorer
@@ -103,13 +103,13 @@ def make_library(folder: Path, *, videos: int) -> Path:
 
 def findings(explorer: Explorer) -> list[Finding]:
     """Every inconsistency of database, search cache and stills."""
-    vectors = explorer.searching.library(explorer.encoder()).vectors
+    vectors = explorer.searches.caches.library(explorer.models.encoder()).vectors
     return check(explorer.store, vectors=vectors, stills=explorer.stills)
 
 
 def stands_still(explorer: Explorer, job_id: int, *, seconds: float = 300.0) -> Job:
     """Wait for a job to be over, paused or interrupted."""
-    return explorer._jobs().wait(job_id, seconds)
+    return explorer.jobs.wait(job_id, seconds)
 
 
 def until(condition: Callable[[], Any], seconds: float, *, step: float = 0.02) -> float | None:

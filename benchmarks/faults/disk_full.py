@@ -48,25 +48,27 @@ def run(folder: Path, *, videos: int) -> list[str]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={DISK_MB}m", "none", str(disk)], check=True)
     make_library(library, videos=videos // 2)
     with open_app(disk / "data") as app:
-        app.jobs_table.look_every = 0.2  # type: ignore[union-attr]
-        stands_still(app, app.add_folder(str(library)))
+        app.jobs.look_every = 0.2
+        stands_still(app, app.library.add_folder(str(library)))
         for number in range(videos // 2, videos):
             three_colours(library / f"{number:02d}.mp4", order=("green", "blue"), seconds=20 + number)
         fill(disk / "ballast", leave=LEFT)
-        job = stands_still(app, app.start_index())
+        job = stands_still(app, app.library.start_index())
         print(f"with a full disk the job is {job.state}: {job.error}")
         wrong += (
             []
             if job.state == "paused" and "free some" in job.error and "\n" not in job.error
             else [f"the job is {job.state}: {job.error}"]
         )
-        wrong += [] if app.search("red").hits else ["search gave nothing"]
-        app.search("a search never made before, green")  # its history cannot be written: no matter
+        wrong += [] if app.searches.search("red").hits else ["search gave nothing"]
+        app.searches.search("a search never made before, green")  # its history cannot be written: no matter
         wrong += [f"with a full disk: {one}" for one in findings(app)]
         os.unlink(disk / "ballast")
-        gone_on = until(lambda: app.jobs()[0].state == "done", 120)
+        gone_on = until(lambda: app.jobs.list()[0].state == "done", 120)
         wrong += (
-            [] if gone_on is not None else [f"with space again the job is {app.jobs()[0].state}: {app.jobs()[0].error}"]
+            []
+            if gone_on is not None
+            else [f"with space again the job is {app.jobs.list()[0].state}: {app.jobs.list()[0].error}"]
         )
         wrong += [f"at the end: {one}" for one in findings(app)] + compare(app.store, folder)
         print(f"with space again the job was done after {gone_on or 0:.1f} s, {app.status()['videos']} videos")

@@ -51,17 +51,17 @@ def vanish(folder: Path, *, rounds: int) -> list[str]:
     """What went wrong while a library's drive failed and came back, each round in the next of WAYS."""
     library, wrong = make_library(folder / "library", videos=6), []
     with open_app(folder / "data") as app:
-        stands_still(app, app.add_folder(str(library)))
+        stands_still(app, app.library.add_folder(str(library)))
         for number in range(rounds):
             before, way = rows(app.store), WAYS[number % len(WAYS)]
             new = None if way == WAYS[0] else numbered(library / f"new{number}.mkv", LONG)
             wrong += [f"round {number}, {way}: {one}" for one in lose(app, library, new, way, before)]
-            seen = app.encoder().tower.frames_seen
-            stands_still(app, app.start_index())
+            seen = app.models.encoder().tower.frames_seen
+            stands_still(app, app.library.start_index())
             found = {
-                "embedded again": app.encoder().tower.frames_seen - seen,
+                "embedded again": app.models.encoder().tower.frames_seen - seen,
                 "findings": len(findings(app)),
-                "files not searchable": app.status()["videos"] - len(before["videos"]),
+                "files not searchable": app.status().videos - len(before["videos"]),
             }
             wanted = {
                 "embedded again": LONG.frames if new else 0,
@@ -89,12 +89,12 @@ def lose(app: Explorer, library: Path, new: Path | None, way: str, before: dict[
     if new is None:
         act[way]()
     else:
-        app.encoder().tower.meanwhile = act[way]  # type: ignore[attr-defined]
-    job = stands_still(app, app.start_index())
+        app.models.encoder().tower.meanwhile = act[way]  # type: ignore[attr-defined]
+    job = stands_still(app, app.library.start_index())
     yield from [] if job.state == "done" else [f"the job is {job.state}: {job.error}"]
     gone = not library.exists()
     told = (
-        [f["reason"] for f in app.folders() if f["state"] == "offline"]
+        [f.reason for f in app.library.folders() if f.state == "offline"]
         if gone
         else [f["reason"] for f in job.progress.summary["failed"]]
     )
@@ -173,20 +173,20 @@ def snapshot(folder: Path) -> dict[str, tuple[int, int, int, str]]:
 
 def use(app: Explorer, library: Path) -> int:
     """Everything a person does with a library; how many things were done."""
-    stands_still(app, app.add_folder(str(library)))
-    result = app.search("red green")
-    videos = app.videos()
+    stands_still(app, app.library.add_folder(str(library)))
+    result = app.searches.search("red green")
+    videos = app.library.videos()
     for form in ("csv", "jsonl", "m3u", "edl", "fcpxml", "clips"):
-        app.export(result, form)
+        app.playback.export(result, form)
     for video in videos:
-        until(lambda v=video: app.request_playable(v["public_id"])["state"] != "making", 60)  # type: ignore[index]
-        app.still(video["public_id"], 0)
-        app.add_caption(video["public_id"], "red and green")
-        app.feedback("video", "red", video["public_id"], good=True)
-    app.explain("red green", videos[0]["public_id"], 1.0)
-    app.more_like(videos[0]["public_id"], 1.0)
+        until(lambda v=video: app.playback.playable(v.public_id).state != "making", 60)
+        app.playback.still(video.public_id, 0)
+        app.teaching.add_caption(video.public_id, "red and green")
+        app.teaching.add_judgement("video", "red", video.public_id, good=True)
+    app.searches.explain("red green", videos[0].public_id, 1.0)
+    app.searches.more_like(videos[0].public_id, 1.0)
     for retry in (False, True):
-        stands_still(app, app.start_index(retry_failed=retry))
+        stands_still(app, app.library.start_index(retry=retry))
     return 12 + 4 * len(videos)
 
 

@@ -17,6 +17,7 @@ from benchmarks.faults.common import findings, finish, open_app, stands_still, u
 from benchmarks.faults.odd import NAMES
 from explorer.records import Hit
 from explorer.service import Explorer
+from explorer.service.answers import Playable
 from explorer.ui import present
 from tests.support.indexing import SMALL
 from tests.support.videos import coloured
@@ -50,22 +51,18 @@ def faults_of(app: Explorer, path: str, hits: dict[str, Hit]) -> list[str]:
         return [f"{name!r}: not indexed: {video.reason if video else 'unknown'}"]
     wrong = [] if path in hits else [f"{name!r}: not found"]
     wrong += [] if shown_safely(path) and shown_safely(name) else [f"{name!r}: shown as {present.safe(name)!r}"]
-    wrong += [] if app.still(video.public_id, 0) else [f"{name!r}: no picture"]
-    answer = lambda: app.request_playable(video.public_id) or {}
-    until(lambda: answer().get("state") != "making", 60)
+    wrong += [] if app.playback.still(video.public_id, 0) else [f"{name!r}: no picture"]
+    answer = lambda: app.playback.playable(video.public_id) or Playable("failed")
+    until(lambda: answer().state != "making", 60)
     played = answer()
-    wrong += (
-        []
-        if played.get("state") == "ready" and os.path.getsize(played["path"])
-        else [f"{name!r}: not played: {played}"]
-    )
+    wrong += [] if played.state == "ready" and os.path.getsize(played.path) else [f"{name!r}: not played: {played}"]
     return wrong
 
 
 def exported(app: Explorer, count: int) -> list[str]:
     """Whether every format holds every hit, each in its own line or element."""
-    result = app.search("red", k=count)
-    tables = {form: Path(app.export(result, form)) for form in ("csv", "jsonl", "m3u", "edl", "fcpxml")}
+    result = app.searches.search("red", k=count)
+    tables = {form: Path(app.playback.export(result, form)) for form in ("csv", "jsonl", "m3u", "edl", "fcpxml")}
     lines = [json.loads(line) for line in tables["jsonl"].read_text("utf-8").splitlines()]
     with open(tables["csv"], newline="", encoding="utf-8-sig") as file:
         cells = list(csv.reader(file))
@@ -93,8 +90,8 @@ def run(folder: Path) -> tuple[int, list[str]]:
     """(files, what went wrong) over every name."""
     paths = make_files(folder / "library")
     with open_app(folder / "data") as app:
-        stands_still(app, app.add_folder(str(folder / "library")))
-        hits = {hit.path: hit for colour in COLOURS for hit in app.search(colour, k=len(paths)).hits}
+        stands_still(app, app.library.add_folder(str(folder / "library")))
+        hits = {hit.path: hit for colour in COLOURS for hit in app.searches.search(colour, k=len(paths)).hits}
         wrong = [line for path in paths for line in faults_of(app, path, hits)]
         return len(paths), wrong + exported(app, len(paths)) + [str(one) for one in findings(app)]
 

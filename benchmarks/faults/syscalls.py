@@ -62,7 +62,7 @@ from explorer.store.store import Store
 from explorer.store.vectors import VectorCache
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError
-from explorer.service.teaching import Teaching
+from explorer.service.judgements import Judgement, Judgements
 from tests.support.colour import ColourEncoder, one_hot
 from tests.support.indexing import SAMPLING
 data, library = Path(sys.argv[1]), sys.argv[2]
@@ -87,8 +87,8 @@ if store is not None and stills is not None:
     cache = VectorCache(store, data / "vectors.faiss", encoder=encoder.name)
     work("search", lambda: cache.search(one_hot(0), 5))
     work("cache", cache.save)
-    work("desk", lambda: Desk(data).save_search("red"))
-    work("teach", lambda: Teaching(data).add_feedback("video", "red", "a.mp4"))
+    work("desk", lambda: Desk(data).save("red"))
+    work("teach", lambda: Judgements(data / "feedback.jsonl").add(Judgement("video", "red", "a.mp4")))
     work("close", store.close)
     work("close", stills.close)
 print("TOLD", json.dumps(told), flush=True)

@@ -40,7 +40,7 @@ class Tab(threading.Thread):
             self.done += 1
 
     def look(self, text: str, colour: str) -> None:
-        result = self.app.search(text, k=5)
+        result = self.app.searches.search(text, k=5)
         if result.query.text != text:
             self.wrong.append(f"asked {text}, answered {result.query.text}")
         if not result.hits or result.hits[0].scores.video_sentence < 0.5:
@@ -48,7 +48,7 @@ class Tab(threading.Thread):
                 f"{text}: {len(result.hits)} hits, the best {result.hits[0].scores.video_sentence if result.hits else 0:.2f}"
             )
         elif self.done % 20 == 0:
-            why = self.app.explain(text, result.hits[0].public_id, result.hits[0].start)
+            why = self.app.searches.explain(text, result.hits[0].public_id, result.hits[0].start)
             if colour not in why.words:
                 self.wrong.append(f"{text}: explained by {why.words}")
 
@@ -57,8 +57,8 @@ def run(folder: Path, *, tabs: int, searches: int) -> tuple[int, list[str], floa
     """(searches made, what went wrong, seconds, videos indexed meanwhile)."""
     library = make_library(folder / "library", videos=9)
     with open_app(folder / "data") as app:
-        stands_still(app, app.add_folder(str(library)))
-        app.search("red")
+        stands_still(app, app.library.add_folder(str(library)))
+        app.searches.search("red")
         visitors = [Tab(app, number, searches=searches) for number in range(tabs)]
         began = time.monotonic()
         for visitor in visitors:
@@ -77,7 +77,7 @@ def keep_indexing(app: Explorer, library: Path, visitors: list[Tab]) -> int:
             library / f"more{added:03d}.mp4", order=COLOURS[added % 3 :] + COLOURS[: added % 3], seconds=2 + added % 5
         )
         added += 1
-        stands_still(app, app.start_index())
+        stands_still(app, app.library.start_index())
     return added
 
 

@@ -11,6 +11,7 @@ import shutil
 import sys
 import tempfile
 from collections import Counter
+from dataclasses import asdict
 from pathlib import Path
 
 from benchmarks.faults.common import finish, make_library, open_app, settings_for, stands_still
@@ -29,9 +30,9 @@ def hostile_library(folder: Path) -> tuple[int, list[str]]:
     """(failures told, what is wrong) after indexing the hostile folder: each one listed once, with a sentence, and counted right."""
     files = make_hostile_folder(folder / "hostile")
     with open_app(folder / "data") as app:
-        job = stands_still(app, app.add_folder(str(folder / "hostile")), seconds=600)
+        job = stands_still(app, app.library.add_folder(str(folder / "hostile")), seconds=600)
         wrong = [] if job.state == "done" else [f"the job is {job.state}: {job.error}"]
-        told = {failure.path: failure.reason for failure in app.failures()}
+        told = {failure.path: failure.reason for failure in app.library.failures()}
         in_job = {failure.path: failure.reason for failure in job.progress.failures}
         wrong += [f"no sentence: {reason!r}" for reason in {*told.values(), *in_job.values()} if not a_sentence(reason)]
         good = [
@@ -64,15 +65,15 @@ def counts(app: Explorer) -> list[str]:
         "new": states["new"],
         "damaged": states["damaged"],
         "windows": windows,
-        "folders": len(app.folders()),
+        "folders": len(app.library.folders()),
     }
-    shown = app.status()
+    shown = asdict(app.status())
     wrong = [
         f"{name}: the page says {shown[name]}, the database {number}"
         for name, number in held.items()
         if shown[name] != number
     ]
-    failed = sum(folder["failed"] for folder in app.folders())
+    failed = sum(folder.failed for folder in app.library.folders())
     return wrong + (
         [] if failed == states["failed"] else [f"folders say {failed} failed, the database {states['failed']}"]
     )
@@ -81,10 +82,10 @@ def counts(app: Explorer) -> list[str]:
 def gone_folder(folder: Path) -> str:
     with open_app(folder / "gone") as app:
         library = make_library(folder / "films", videos=2)
-        stands_still(app, app.add_folder(str(library)))
+        stands_still(app, app.library.add_folder(str(library)))
         shutil.rmtree(library)
-        stands_still(app, app.start_index())
-        return next((one["reason"] for one in app.folders()), "")
+        stands_still(app, app.library.start_index())
+        return next((folder.reason for folder in app.library.folders()), "")
 
 
 def broken_model(folder: Path) -> str:
@@ -92,10 +93,10 @@ def broken_model(folder: Path) -> str:
     (data / "checkpoints" / "mine").mkdir(parents=True)
     (data / "checkpoints" / "mine" / "model.json").write_text("{")
     with Explorer(Settings(data_dir=data, checkpoint="mine")) as app:
-        job = stands_still(app, app.start_index())
-        listed = next(one["error"] for one in app.models() if one["name"] == "mine")
-        app._warm()
-        return job.error if listed and app.status()["model"] == "failed" and a_sentence(app.status()["message"]) else ""
+        job = stands_still(app, app.library.start_index())
+        listed = next(card.error for card in app.models.list() if card.name == "mine")
+        app._load_model()
+        return job.error if listed and app.status().model == "failed" and a_sentence(app.status().message) else ""
 
 
 def broken_desk(folder: Path) -> str:
@@ -103,12 +104,12 @@ def broken_desk(folder: Path) -> str:
     data.mkdir()
     (data / "desk.json").write_text('{"current": "other"}')
     with open_app(data) as app:
-        return app.status()["notice"]
+        return "\n".join(app.status().notices)
 
 
 def nothing_taught(folder: Path) -> str:
     with open_app(folder / "taught") as app:
-        return stands_still(app, app.start_training()).error
+        return stands_still(app, app.teaching.start_training()).error
 
 
 def raised(action: str, folder: Path) -> str:
@@ -129,10 +130,10 @@ def raised(action: str, folder: Path) -> str:
                 Explorer(settings_for(data))
         elif action == "folder not there":
             with Explorer(settings_for(data)) as app:
-                app.add_folder(str(data / "nowhere"))
+                app.library.add_folder(str(data / "nowhere"))
         elif action == "own folder":
             with Explorer(settings_for(data)) as app:
-                app.add_folder(str(data))
+                app.library.add_folder(str(data))
     except ExplorerError as error:
         return str(error)
     return ""

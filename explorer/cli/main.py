@@ -7,13 +7,11 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from explorer import __version__
-from explorer.records import ExplorerError
+from explorer.records import ExplorerError, LevelWeights
 
 EXIT_FAILED = 1  # the command could not do its job
-EXIT_FOUND = 3  # check found something wrong
 EXIT_STOPPED = 130  # Ctrl-C
 
 
@@ -31,48 +29,54 @@ def _parser() -> argparse.ArgumentParser:
     chosen.add_argument("--device", help="auto, cpu, cuda, cuda:N or mps")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    one = commands.add_parser("page", parents=[common], help="open the page in the browser")
-    one.add_argument("--port", type=int, help="the first port to try on 127.0.0.1")
-    one.add_argument("--no-browser", action="store_true", help="print the link only")
+    command = commands.add_parser("page", parents=[common], help="open the page in the browser")
+    command.add_argument("--port", type=int, help="the first port to try on 127.0.0.1")
+    command.add_argument("--no-browser", action="store_true", help="print the link only")
 
-    one = commands.add_parser("index", parents=[chosen], help="bring folders into the library, or up to date")
-    one.add_argument("folders", nargs="+", metavar="DIR")
-    one.add_argument("--tower", help="an open_clip name or ARCHITECTURE@FILE, with an untrained hierarchy")
-    one.add_argument("--decoder", choices=("pyav", "decord"))
-    one.add_argument("--retry", action="store_true", help="try failed files once more")
+    command = commands.add_parser("index", parents=[chosen], help="bring folders into the library, or up to date")
+    command.add_argument("folders", nargs="+", metavar="DIR")
+    command.add_argument("--tower", help="an open_clip name or ARCHITECTURE@FILE, with an untrained hierarchy")
+    command.add_argument("--decoder", choices=("pyav", "decord"))
+    command.add_argument("--retry", action="store_true", help="try failed files once more")
+    command.add_argument(
+        "--trust-smaller", action="store_true", help="believe a folder that has suddenly become empty or much smaller"
+    )
 
-    one = commands.add_parser("search", parents=[chosen], help="search the library")
-    one.add_argument("text")
-    one.add_argument("-k", type=_count, default=10, metavar="N", help="moments wanted")
-    one.add_argument("--weights", type=_weights, metavar="video=1,clip=1,frame=1", help="of the levels")
+    command = commands.add_parser("search", parents=[chosen], help="search the library")
+    command.add_argument("text")
+    command.add_argument("-k", type=_count, default=10, metavar="N", help="moments wanted")
+    command.add_argument("--weights", type=_weights, metavar="video=1,clip=1,frame=1", help="of the levels")
 
-    one = commands.add_parser("evaluate", parents=[chosen], help="measure retrieval on captioned videos")
-    one.add_argument("--captions", type=Path, metavar="FILE", help='lines of {"file", "captions": [...]}')
-    one.add_argument("--benchmark", choices=("msrvtt-1ka", "msvd", "lsmdc", "didemo", "activitynet", "flickr8k"))
-    one.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's annotation files")
-    one.add_argument("--videos", type=Path, metavar="DIR", required=True)
-    one.add_argument("--weights", type=_weights, metavar="video=1,clip=1,frame=1")
-    one.add_argument("--binary-selection", action="store_true", help="true sentence against altered ones")
+    command = commands.add_parser("evaluate", parents=[chosen], help="measure retrieval on captioned videos")
+    command.add_argument("--captions", type=Path, metavar="FILE", help='lines of {"file", "captions": [...]}')
+    command.add_argument("--benchmark", choices=("msrvtt-1ka", "msvd", "lsmdc", "didemo", "activitynet", "flickr8k"))
+    command.add_argument("--annotations", type=Path, metavar="DIR", help="the benchmark's annotation files")
+    command.add_argument("--videos", type=Path, metavar="DIR", required=True)
+    command.add_argument("--weights", type=_weights, metavar="video=1,clip=1,frame=1")
+    command.add_argument("--binary-selection", action="store_true", help="true sentence against altered ones")
 
-    one = commands.add_parser("train", parents=[chosen], help="fine-tune a model on captioned videos, with guard-rails")
-    one.add_argument("--captions", type=Path, required=True, metavar="FILE")
-    one.add_argument("--videos", type=Path, required=True, metavar="DIR")
-    one.add_argument("--base", default=None, help="the checkpoint to start from")
-    one.add_argument("--model", choices=("hcmi", "hgr"), default="hcmi")
-    one.add_argument("--epochs", type=_count)
-    one.add_argument("--lr", type=float)
-    one.add_argument("--unfreeze", choices=("none", "last", "all"), default="none")
-    one.add_argument("--seed", type=int, default=0)
-    one.add_argument("--name", help="of the new checkpoint")
+    command = commands.add_parser(
+        "train", parents=[chosen], help="fine-tune a model on captioned videos, with guard-rails"
+    )
+    command.add_argument("--captions", type=Path, required=True, metavar="FILE")
+    command.add_argument("--videos", type=Path, required=True, metavar="DIR")
+    command.add_argument("--base", default=None, help="the checkpoint to start from")
+    command.add_argument("--model", choices=("hcmi", "hgr"), default="hcmi")
+    command.add_argument("--epochs", type=_count)
+    command.add_argument("--lr", type=float)
+    command.add_argument("--unfreeze", choices=("none", "last", "all"), default="none")
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--name", help="of the new checkpoint")
 
-    commands.add_parser("models", parents=[common], help="list the checkpoints")
-    one = commands.add_parser("convert", help="make safetensors of a pickled weights file, tensors only")
-    one.add_argument("file", type=Path)
-    one.add_argument("--out", type=Path, help="the file to write; FILE.safetensors where it is not given")
+    command = commands.add_parser("models", parents=[common], help="list the checkpoints")
+    command.add_argument("--remove", metavar="NAME", help="delete a checkpoint that was made on this machine")
+    command = commands.add_parser("convert", help="make safetensors of a pickled weights file, tensors only")
+    command.add_argument("file", type=Path)
+    command.add_argument("--out", type=Path, help="the file to write; FILE.safetensors where it is not given")
 
     commands.add_parser("doctor", parents=[common], help="what this installation is made of")
-    one = commands.add_parser("check", parents=[common], help="look for inconsistencies of the index")
-    one.add_argument("--repair", action="store_true", help="mend what can be made again")
+    command = commands.add_parser("check", parents=[common], help="look for inconsistencies of the index")
+    command.add_argument("--repair", action="store_true", help="mend what can be made again")
     return parser
 
 
@@ -83,8 +87,7 @@ def _count(text: str) -> int:
     return value
 
 
-def _weights(text: str) -> Any:
-    from explorer.records import LevelWeights
+def _weights(text: str) -> LevelWeights:
 
     try:
         values = {name.strip(): float(value) for name, value in (part.split("=") for part in text.split(","))}
@@ -105,10 +108,10 @@ def main(arguments: list[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     logging.basicConfig(level=logging.INFO if chosen.verbose else logging.ERROR, stream=sys.stderr)
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
-    from explorer.cli import commands
+    from explorer.cli.commands import COMMANDS
 
     try:
-        return getattr(commands, chosen.command.replace("-", "_"))(chosen)
+        return COMMANDS[chosen.command](chosen)
     except ExplorerError as error:
         print(f"error: {error}".encode("utf-8", "backslashreplace").decode(), file=sys.stderr)
         return EXIT_FAILED

@@ -1,4 +1,4 @@
-"""A file of JSON lines that belongs to the person: what the app notes is appended and on disk; lines they broke are
+"""A file of JSON lines that belongs to the person: what the app adds is appended and on disk; lines they broke are
 passed over."""
 
 from __future__ import annotations
@@ -6,16 +6,16 @@ from __future__ import annotations
 import json
 import os
 import threading
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from explorer.disk.atomic import sync_folder
 from explorer.records import ExplorerError
 
-Line = dict[str, Any]
+Line = Mapping[str, object]
 
 
-class Notes:
+class JsonLines:
     """One file of JSON objects, a line each. Any thread may call any method; the person may edit it at any time."""
 
     def __init__(self, path: Path) -> None:
@@ -42,23 +42,23 @@ class Notes:
     def lines(self) -> list[Line]:
         """Every object of the file, oldest first; read again only where the file changed, for each search asks."""
         try:
-            about = self.path.stat()
+            status = self.path.stat()
         except OSError:
             return []
         state, lines = self._known
-        if state != (about.st_mtime_ns, about.st_size):
-            lines = _objects(self.path.read_text("utf-8", "replace"))
-            self._known = ((about.st_mtime_ns, about.st_size), lines)
+        if state != (status.st_mtime_ns, status.st_size):
+            lines = _parse(self.path.read_text("utf-8", "replace"))
+            self._known = ((status.st_mtime_ns, status.st_size), lines)
         return list(lines)
 
 
-def _objects(text: str) -> list[Line]:
-    found = []
+def _parse(text: str) -> list[Line]:
+    lines: list[Line] = []
     for line in text.splitlines():
         try:
             value = json.loads(line)
         except ValueError:
             continue
         if isinstance(value, dict):
-            found.append(value)
-    return found
+            lines.append(value)
+    return lines

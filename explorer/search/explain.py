@@ -207,7 +207,7 @@ def why_not(
     row, top = int(np.argmax(own_totals)), int(np.argmax(totals))
     best = {int(v): float(totals[scored.batch.video_ids == v].max()) for v in np.unique(scored.batch.video_ids)}
     penalised = [t for v, t in zip(scored.batch.video_ids, scored.penalty) if v == video_id]
-    rank = 1 + sum(value > own_totals[row] + 1e-6 for video, value in best.items() if video != video_id)
+    rank = 1 + sum(bool(value > own_totals[row] + 1e-6) for video, value in best.items() if video != video_id)
     files = len(set(best) | {video_id})
     if penalised and min(penalised) > 0:
         return WhyNot(rank, files, "excluded", "", "it shows something that the query leaves out")

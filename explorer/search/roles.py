@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.records import DrawnEdge, DrawnGraph, DrawnNode
 from explorer.search.score import array
 
 if TYPE_CHECKING:
@@ -14,9 +15,9 @@ if TYPE_CHECKING:
     from explorer.search.retrieve import Library
 
 
-def drawn(
+def draw(
     text: str, *, encoder: Encoder | None = None, library: Library | None = None, video_id: int = 0, time: float = 0.0
-) -> dict[str, Any]:
+) -> DrawnGraph:
     """Nodes and edges of a text's role graph (arXiv 2003.00392).
 
     Args:
@@ -24,44 +25,33 @@ def drawn(
         encoder: HGR scores nodes by its own levels; any other model by its tower, the node's words as a prompt.
         library: the index; None draws the graph alone.
         video_id, time: the moment whose frames are asked.
-
-    Returns:
-        {"nodes": [{"id", "label", "kind", "role", "start", "end", "score", "frame", "time"}],
-        "edges": [{"source", "target", "role"}]}; score, frame and time are None where no frame was asked.
     """
     from explorer.language.phrases import graph
 
-    found = graph(text)
-    best = _best_frames(found, encoder, library, video_id, time) if encoder and library else {}
-    nodes = [
-        {
-            "id": i,
-            "label": node.text,
-            "kind": node.kind,
-            "role": node.role,
-            "start": node.start,
-            "end": node.end,
-            **best.get(i, {"score": None, "frame": None, "time": None}),
-        }
-        for i, node in enumerate(found.nodes)
-    ]
-    return {"nodes": nodes, "edges": [{"source": e.source, "target": e.target, "role": e.role} for e in found.edges]}
+    roles = graph(text)
+    best = _best_frames(roles, encoder, library, video_id, time) if encoder and library else {}
+    nodes = (
+        DrawnNode(i, node.text, node.kind, node.role, node.start, node.end, *best.get(i, (None, None, None)))
+        for i, node in enumerate(roles.nodes)
+    )
+    return DrawnGraph(tuple(nodes), tuple(DrawnEdge(edge.source, edge.target, edge.role) for edge in roles.edges))
 
 
 def _best_frames(
     graph: RoleGraph, encoder: Encoder, library: Library, video_id: int, time: float
-) -> dict[int, dict[str, Any]]:
+) -> dict[int, tuple[float, int, float]]:
+    """Node number -> cosine, kept frame and second of the frame nearest to it."""
     batch = library.windows(library.windows_of(video_id))
     if not len(batch):
         return {}
     row = int(np.argmin(np.abs((batch.start + batch.end) / 2 - time)))
     cosines = _cosines(graph, encoder, batch.features[row : row + 1], batch.mask[row : row + 1])
-    times, first, found = library.frame_times(video_id), int(batch.first[row]), {}
+    times, first, best = library.frame_times(video_id), int(batch.first[row]), {}
     for i, scores in enumerate(cosines):
         if np.isfinite(scores).any():
             frame = first + int(np.nanargmax(scores))
-            found[i] = {"score": float(np.nanmax(scores)), "frame": frame, "time": float(times[frame])}
-    return found
+            best[i] = float(np.nanmax(scores)), frame, float(times[frame])
+    return best
 
 
 def _cosines(graph: RoleGraph, encoder: Encoder, features: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from explorer.records import LevelWeights
 
@@ -94,24 +94,19 @@ class ModelCard:
     """A checkpoint as a person sees it; a broken one has an error and no more than its name and folder."""
 
     name: str
+    id: str = ""  # names these very weights in the store
+    folder: str = ""
     kind: str = "hcmi"  # hcmi | hgr
     tower: str = ""
     created: str = ""  # UTC, ISO 8601
     size: int = 0  # bytes
     sha256: str = ""  # of its weights
     own: bool = False  # made here, so that it can be removed
+    kept: bool = True  # False: it did not beat what it was trained against
     current: bool = False
     level_weights: LevelWeights | None = None
     measured: tuple[Measured, ...] = ()
     error: str = ""
-
-
-@dataclass(frozen=True)
-class TowerSize:
-    """What a tower takes to fetch, and whether it is on this machine already."""
-
-    size_mb: float
-    cached: bool
 
 
 @dataclass(frozen=True)
@@ -138,7 +133,7 @@ class Playable:
 
 
 @dataclass(frozen=True)
-class Taught:
+class Lesson:
     """A line of what the person taught: a caption, or a judgement of a search that found the file."""
 
     kind: str  # caption | video, right | video, wrong | clip, right | ...
@@ -158,11 +153,11 @@ class HeldOut:
 
 
 @dataclass(frozen=True)
-class TrainingState:
-    """What a training job has done so far: its loss curve, and once it is over the model and how it compares."""
+class TrainingReport:
+    """What a training has done so far: its loss curve, and once it is over the model and how it compares."""
 
     curve: tuple[tuple[float, float, float], ...] = ()  # (step, loss, learning rate)
     checkpoint: str = ""
     kept: bool = False
-    held_out: tuple[HeldOut, ...] = field(default=())
+    held_out: tuple[HeldOut, ...] = ()
     notices: tuple[str, ...] = ()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from explorer.config import ASSETS
+from explorer.records import TextFeatures
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
@@ -17,7 +19,7 @@ log = logging.getLogger(__name__)
 BANK = ASSETS / "caption_bank.txt"
 
 
-def bank_features(encoder: Encoder, folder: Path) -> Any:
+def bank_features(encoder: Encoder, folder: Path) -> Sequence[TextFeatures]:
     """Features of the caption bank, from the file that an earlier run of this tower kept.
 
     Args:

@@ -8,11 +8,12 @@ import shutil
 import sqlite3
 import sys
 from pathlib import Path
-from typing import Any
 
 from explorer import __version__
 from explorer.config import SHIPPED_CHECKPOINTS, Settings
 from explorer.records import ExplorerError
+from explorer.service.answers import Fact
+from explorer.service.models import Models
 
 PACKAGES = (
     "gradio",
@@ -33,82 +34,70 @@ OPTIONAL = {"decord", "openvino"}
 ROOM = 1 << 30  # bytes free below which the data folder is said to be short of space
 
 
-def examine(settings: Settings, checkpoint: str, device: str = "") -> list[dict[str, Any]]:
+def examine(settings: Settings, models: Models) -> tuple[Fact, ...]:
     """Name, value and whether it is fine, for the page and the command line.
 
     Args:
         settings: what the app runs with.
-        checkpoint: the current one's name.
-        device: what runs the model where it is loaded; else it is looked for now.
+        models: the current one is verified; what runs it is looked for where it is not loaded.
     """
-    lines = [
-        _line("HCMI Explorer", __version__),
-        _line(
-            "Python",
-            f"{platform.python_version()}, {platform.system()} {platform.machine()}",
-            sys.version_info >= (3, 10),
-        ),
-        _line("SQLite", sqlite3.sqlite_version),
-    ]
-    lines += [_package(name) for name in PACKAGES]
-    lines += [
+    python = f"{platform.python_version()}, {platform.system()} {platform.machine()}"
+    return (
+        Fact("HCMI Explorer", __version__),
+        Fact("Python", python, sys.version_info >= (3, 10)),
+        Fact("SQLite", sqlite3.sqlite_version),
+        *(_package(name) for name in PACKAGES),
         _decoder(settings.decoder),
-        _device(settings, device),
-        _model(settings, checkpoint),
+        _device(settings, models.device()),
+        _model(models),
         _space(settings.data_dir),
-        _line("data folder", str(settings.data_dir)),
-        _line("address", "127.0.0.1 only; nothing leaves this machine"),
-    ]
-    return lines
+        Fact("data folder", str(settings.data_dir)),
+        Fact("address", "127.0.0.1 only; nothing leaves this machine"),
+    )
 
 
-def _line(name: str, value: str, ok: bool = True) -> dict[str, Any]:
-    return {"name": name, "value": value, "ok": ok}
-
-
-def _package(name: str) -> dict[str, Any]:
+def _package(name: str) -> Fact:
     try:
-        return _line(name, importlib.metadata.version(name))
+        return Fact(name, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
-        return _line(name, "not installed", name in OPTIONAL)
+        return Fact(name, "not installed", name in OPTIONAL)
 
 
-def _decoder(name: str) -> dict[str, Any]:
+def _decoder(name: str) -> Fact:
     try:
         import av
 
         versions = ".".join(map(str, av.library_versions["libavcodec"]))
     except (ImportError, KeyError) as error:
-        return _line("decoder", f"PyAV cannot be used: {error}; run pip install -r requirements.txt", False)
-    return _line("decoder", f"{name}; PyAV {av.__version__} with libavcodec {versions}")
+        return Fact("decoder", f"PyAV cannot be used: {error}; run pip install -r requirements.txt", False)
+    return Fact("decoder", f"{name}; PyAV {av.__version__} with libavcodec {versions}")
 
 
-def _device(settings: Settings, device: str) -> dict[str, Any]:
+def _device(settings: Settings, device: str) -> Fact:
     if device:
-        return _line("device", device)
+        return Fact("device", device)
     try:
         from explorer.model.device import describe, pick_device
 
-        return _line("device", describe(pick_device(settings.device)))
+        return Fact("device", describe(pick_device(settings.device)))
     except (ExplorerError, ImportError, RuntimeError) as error:
-        return _line("device", str(error), False)
+        return Fact("device", str(error), False)
 
 
-def _model(settings: Settings, checkpoint: str) -> dict[str, Any]:
+def _model(models: Models) -> Fact:
     from explorer.model.tensor_files import verify
-    from explorer.service.models import Shelf
 
     try:
-        folder = Shelf(settings).folder(checkpoint)
+        folder = models.encoders.folder(models.current)
         about = verify(folder)
     except ExplorerError as error:
-        return _line("model", str(error), False)
+        return Fact("model", str(error), False)
     where = "shipped" if folder.is_relative_to(SHIPPED_CHECKPOINTS) else folder
-    return _line("model", f"{checkpoint} on tower {about['tower']}, verified ({where})")
+    return Fact("model", f"{models.current} on tower {about['tower']}, verified ({where})")
 
 
-def _space(folder: Path) -> dict[str, Any]:
+def _space(folder: Path) -> Fact:
     while not folder.exists():
         folder = folder.parent
     free = shutil.disk_usage(folder).free
-    return _line("free space", f"{free / 1e9:.1f} GB", free >= ROOM)
+    return Fact("free space", f"{free / 1e9:.1f} GB", free >= ROOM)

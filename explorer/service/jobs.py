@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import shutil
-import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import TypeVar
 
+from explorer.config import from_dict
 from explorer.records import ExplorerError, Failure, Job, Progress
+from explorer.service.job_table import JobTable
+from explorer.service.requests import KINDS, FineTuneRequest, IndexRequest, Request, SamplesRequest, TowerRequest
 from explorer.store.database import is_full
-from explorer.store.rows import as_text
 from explorer.store.store import Store
 
 log = logging.getLogger(__name__)
 
-Maker = Callable[[dict[str, Any]], Iterator[Progress]]
+R = TypeVar("R", IndexRequest, SamplesRequest, TowerRequest, FineTuneRequest)
 
 WRITE_EVERY = 0.25  # seconds between two records of one job in the table
 LISTED_FAILURES = 1000  # failures kept with a job; the library lists every failed file anyway
@@ -27,16 +27,22 @@ ROOM = 64 << 20  # bytes that must be free before a job that met a full disk goe
 LOOK_EVERY = 2.0  # seconds between two looks at the free space
 CLOSE_SECONDS = 5.0
 FINISHED = ("done", "failed", "cancelled")
-COLUMNS = "id, kind, state, arguments, progress, created, finished, error"
+
+
+@dataclass(frozen=True)
+class _Kind:
+    """How jobs of a kind are made from their arguments, and what wakes one that waits for a child."""
+
+    make: Callable[[dict[str, object]], Iterator[Progress]]
+    stop: Callable[[], None] = lambda: None
 
 
 @dataclass
 class _Run:
-    """A job of this process: what it does, what is wanted of it, how far it is."""
+    """A job of this process: how it is made, what is wanted of it, how far it is."""
 
     job: Job
-    maker: Maker
-    stop: Callable[[], None] | None = None
+    kind: _Kind
     wanted: str | None = None  # paused | cancelled | interrupted, where someone asked
     asked: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
@@ -60,50 +66,33 @@ class Jobs:
             look_every: seconds between two looks at the free space.
         """
         self.store, self.room, self.look_every = store, room, look_every
-        self._makers: dict[str, tuple[Maker, Callable[[], None] | None]] = {}
+        self._table = JobTable(store)
+        self._kinds: dict[str, _Kind] = {}
         self._runs: dict[int, _Run] = {}
         self._waiting: dict[str, list[_Run]] = {}
         self._active: dict[str, _Run] = {}
         self._lock = threading.RLock()
-        with store.database.write() as connection:
-            connection.execute(
-                "UPDATE jobs SET state = 'interrupted', error = 'the app ended before this was done; "
-                "resume it to go on' WHERE state IN ('running', 'queued')"
-            )
+        self._table.interrupt_running()
 
-    def register(self, kind: str, maker: Maker, *, stop: Callable[[], None] | None = None) -> None:
-        """Say how jobs of a kind are made from their arguments, so that those of an earlier run can be resumed."""
-        self._makers[kind] = (maker, stop)
-
-    def start(
-        self,
-        kind: str,
-        arguments: dict[str, Any],
-        maker: Maker | None = None,
-        *,
-        stop: Callable[[], None] | None = None,
-    ) -> int:
-        """Put a job in line; it begins at once where no other of its kind runs.
+    def register(
+        self, request: type[R], make: Callable[[R], Iterator[Progress]], *, stop: Callable[[], None] = lambda: None
+    ) -> None:
+        """Say what answers a kind of request, so that jobs of an earlier run can be resumed too.
 
         Args:
-            kind: index, train, proxy, ...
-            arguments: JSON values, kept with the job and handed to the maker.
-            maker: makes the generator; None takes the registered one.
+            request: the record that asks for it; its fields are kept with the job as JSON values.
+            make: the generator that does it.
             stop: called on pause and cancel, to wake a generator that waits for a child.
-
-        Returns:
-            The job's number.
         """
-        maker, stop = self._maker(kind, maker, stop)
-        text, created = json.dumps(arguments), time.time()
-        with self.store.database.write() as connection:
-            job_id = connection.execute(
-                "INSERT INTO jobs (kind, state, arguments, created) VALUES (?, 'queued', ?, ?)", (kind, text, created)
-            ).lastrowid
-        assert job_id is not None  # an INSERT has one
-        job = Job(job_id, kind, "queued", json.loads(text), Progress("queued"), created)
-        self._queue(_Run(job, maker, stop))
-        return job_id
+        self._kinds[KINDS[request]] = _Kind(lambda arguments: make(from_dict(request, arguments)), stop)
+
+    def start(self, request: Request) -> int:
+        """Put a job in line; it begins at once where no other of its kind runs. Returns the job's number."""
+        kind = KINDS[type(request)]
+        known = self._kind(kind)
+        job = self._table.add(kind, asdict(request))
+        self._queue(_Run(job, known))
+        return job.id
 
     def pause(self, job_id: int) -> None:
         """Stop a job so that it can go on later; nothing happens where it is over."""
@@ -126,8 +115,7 @@ class Jobs:
                 return
             if job.state in ("queued", "running", "done"):
                 raise ExplorerError(f"job {job_id} is {job.state}; there is nothing to resume")
-            maker, stop = (run.maker, run.stop) if run else self._maker(job.kind, None, None)
-            fresh = _Run(replace(job, state="queued", finished=None, error=""), maker, stop)
+            fresh = _Run(replace(job, state="queued", finished=None, error=""), self._kind(job.kind))
             self._write(fresh)
             self._queue(fresh)
 
@@ -138,19 +126,12 @@ class Jobs:
             ExplorerError: there is none.
         """
         run = self._runs.get(job_id)
-        if run is not None:
-            return run.job
-        with self.store.database.read() as connection:
-            row = connection.execute(f"SELECT {COLUMNS} FROM jobs WHERE id = ?", (job_id,)).fetchone()
-        if row is None:
-            raise ExplorerError(f"there is no job {job_id}; reload the page")
-        return _to_job(row)
+        return self._table.get(job_id) if run is None else run.job
 
     def list(self, *, limit: int = 50) -> tuple[Job, ...]:
         """The newest jobs, newest first."""
-        with self.store.database.read() as connection:
-            rows = connection.execute(f"SELECT {COLUMNS} FROM jobs ORDER BY id DESC LIMIT ?", (limit,)).fetchall()
-        return tuple(self._runs[row[0]].job if row[0] in self._runs else _to_job(row) for row in rows)
+        rows = self._table.newest(limit)
+        return tuple(self._runs[job.id].job if job.id in self._runs else job for job in rows)
 
     def wait(self, job_id: int, timeout: float | None = None) -> Job:
         """Wait until a job stands still (over, paused or interrupted), at most `timeout` seconds."""
@@ -168,15 +149,10 @@ class Jobs:
             if run.thread is not None:
                 run.thread.join(CLOSE_SECONDS)
 
-    def _maker(
-        self, kind: str, maker: Maker | None, stop: Callable[[], None] | None
-    ) -> tuple[Maker, Callable[[], None] | None]:
-        if maker is not None:
-            return maker, stop
-        if kind not in self._makers:
+    def _kind(self, kind: str) -> _Kind:
+        if kind not in self._kinds:
             raise ExplorerError(f"this app does not know how to do a job of kind {kind}; start it anew")
-        known = self._makers[kind]
-        return known[0], stop or known[1]
+        return self._kinds[kind]
 
     def _queue(self, run: _Run) -> None:
         with self._lock:
@@ -205,8 +181,7 @@ class Jobs:
                 self._waiting[run.job.kind].remove(run)
                 self._settle(run, wanted)
                 return
-        if run.stop is not None:
-            run.stop()
+        run.kind.stop()
 
     def _ask_resting(self, job_id: int, run: _Run | None, wanted: str) -> None:
         """A job that does not run: one that waits for space is told, a paused or interrupted one may be cancelled."""
@@ -214,7 +189,7 @@ class Jobs:
             run.wanted = run.wanted or wanted
             run.asked.set()
         elif wanted == "cancelled" and self.get(job_id).state in ("paused", "interrupted"):
-            resting = run or _Run(self.get(job_id), lambda _: iter(()))
+            resting = run or _Run(self.get(job_id), _Kind(lambda _: iter(())))
             self._runs[job_id] = resting
             self._settle(resting, wanted)
 
@@ -238,7 +213,7 @@ class Jobs:
     def _drive(self, run: _Run) -> tuple[str, str]:
         """Ask the generator for its next step until it ends or someone wants it to; returns state and sentence."""
         try:
-            steps = run.maker(run.job.arguments)
+            steps = run.kind.make(dict(run.job.arguments))
             try:
                 for progress in steps:
                     self._note(run, progress)
@@ -276,17 +251,8 @@ class Jobs:
         self._write(run)
 
     def _write(self, run: _Run) -> None:
-        """Copy a job to the table. A full disk must not end it: what is shown comes from memory."""
         run.written = time.monotonic()
-        job = run.job
-        try:
-            with self.store.database.write() as connection:
-                connection.execute(
-                    "UPDATE jobs SET state = ?, progress = ?, finished = ?, error = ? WHERE id = ?",
-                    (job.state, json.dumps(asdict(job.progress)), job.finished, as_text(job.error), job.id),
-                )
-        except (ExplorerError, sqlite3.Error) as error:
-            log.warning("cannot record job %d: %s", job.id, error)
+        self._table.write(run.job)
 
     def _room_again(self, run: _Run) -> bool:
         """Wait until there is space, or someone pauses or cancels the job (False)."""
@@ -301,13 +267,3 @@ def _with_failures(progress: Progress, earlier: tuple[Failure, ...]) -> Progress
     """The record with all failures so far, each file once, the newest reason counting."""
     merged = {failure.path: failure for failure in (*earlier, *progress.failures)}
     return replace(progress, failures=tuple(merged.values())[:LISTED_FAILURES])
-
-
-def _to_job(row: tuple) -> Job:
-    job_id, kind, state, arguments, progress, created, finished, error = row
-    return Job(job_id, kind, state, json.loads(arguments), _to_progress(json.loads(progress)), created, finished, error)
-
-
-def _to_progress(data: dict[str, Any]) -> Progress:
-    failures = tuple(Failure(**failure) for failure in data.get("failures", ()))
-    return Progress(**{"stage": "queued", **data, "failures": failures})

@@ -4,71 +4,90 @@ wrong last."""
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from explorer.disk.json_lines import Line, Notes
+from explorer.disk.json_lines import JsonLines, Line
 from explorer.records import FOUND, ExplorerError, Hit, SearchResult
 from explorer.search.query import parse
+from explorer.service.recalls import as_number
 
 KINDS = ("video", "clip", "frame")
 LOOKED_THROUGH = 200  # hits made where something was judged, so that a right one far down is there to rise
 
 
+@dataclass(frozen=True)
+class Judgement:
+    """What a person said of a hit of a search: of the video, of a clip for a phrase, or of a frame for a word."""
+
+    kind: str  # one of KINDS
+    text: str  # the words of the search, without filters
+    file: str
+    time: float | None = None  # seconds
+    phrase: str | None = None
+    word: str | None = None
+    good: bool | None = True  # None takes the judgement back
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            raise ValueError(f"kind must be one of {KINDS}, not {self.kind!r}")
+
+    def subject(self) -> tuple[object, ...]:
+        """What it is about: of two judgements with the same subject the later one stands."""
+        place = () if self.kind == "video" else (self.time, self.phrase, self.word)
+        return self.kind, wording(self.text).casefold(), self.file, *place
+
+    def covers(self, path: str, start: float, end: float) -> bool:
+        """Whether it holds for a moment: its whole file was judged, or a clip or frame within it."""
+        within = self.time is not None and start <= self.time <= end
+        return self.file == path and (self.kind == "video" or within)
+
+
 class Judgements:
-    """feedback.jsonl of a data folder, appended only: {"kind", "text", "file", "time", "phrase", "word", "good"}.
+    """feedback.jsonl of a data folder, appended only: the fields of a Judgement a line.
 
     Of lines about the same thing the last one stands; "good" null takes the judgement back.
     """
 
     def __init__(self, path: Path) -> None:
-        self.notes = Notes(path)
+        self.file = JsonLines(path)
 
-    def add(
-        self,
-        kind: str,
-        text: str,
-        path: str,
-        *,
-        time: float | None = None,
-        phrase: str | None = None,
-        word: str | None = None,
-        good: bool | None = True,
-    ) -> None:
-        """Keep a judgement of a hit: of the video, of a clip for a phrase, or of a frame for a word."""
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {KINDS}, not {kind!r}")
-        self.notes.append(
-            {
-                "kind": kind,
-                "text": wording(text),
-                "file": path,
-                "time": time,
-                "phrase": phrase,
-                "word": word,
-                "good": good,
-            }
-        )
+    def add(self, judgement: Judgement) -> None:
+        """Keep a judgement, on the words of its search alone.
 
-    def take_back(self, text: str, path: str, start: float, end: float) -> None:
-        """Withdraw the judgement that stands for a moment; nothing where there is none."""
-        last = verdict(self.of(text), path, start, end)
+        Raises:
+            ExplorerError: the disk refuses it.
+        """
+        self.file.append(asdict(replace(judgement, text=wording(judgement.text))))
+
+    def withdraw(self, text: str, path: str, start: float, end: float) -> None:
+        """Take back the judgement that stands for a moment; nothing where there is none."""
+        last = covering(self.of(text), path, start, end)
         if last is not None:
-            self.notes.append({**last, "good": None})
+            self.add(replace(last, good=None))
 
-    def standing(self) -> list[Line]:
+    def standing(self) -> list[Judgement]:
         """The judgements that count, oldest first."""
-        last: dict[tuple[object, ...], Line] = {}
-        for line in self.notes.lines():
-            if line.get("kind") in KINDS and isinstance(line.get("file"), str):
-                last.pop(_about(line), None)  # the newer of two stands at the newer's place
-                last[_about(line)] = line
-        return [line for line in last.values() if line.get("good") is not None]
+        last: dict[tuple[object, ...], Judgement] = {}
+        for judgement in filter(None, map(_read, self.file.lines())):
+            last.pop(judgement.subject(), None)  # the newer of two stands at the newer's place
+            last[judgement.subject()] = judgement
+        return [judgement for judgement in last.values() if judgement.good is not None]
 
-    def of(self, text: str) -> list[Line]:
+    def of(self, text: str) -> list[Judgement]:
         """The judgements made on a query's words, whatever its filters and the case of its letters."""
-        asked = wording(text).casefold()
-        return [line for line in self.standing() if wording(str(line.get("text", ""))).casefold() == asked]
+        words = wording(text).casefold()
+        return [judgement for judgement in self.standing() if wording(judgement.text).casefold() == words]
+
+
+def _read(line: Line) -> Judgement | None:
+    """A line of the file; None where the person, or another program, made it something else."""
+    kind, file, good = line.get("kind"), line.get("file"), line.get("good")
+    if not (isinstance(kind, str) and kind in KINDS and isinstance(file, str)):
+        return None
+    phrase, word = (str(value) if value is not None else None for value in (line.get("phrase"), line.get("word")))
+    good = None if good is None else bool(good)
+    return Judgement(kind, str(line.get("text", "")), file, as_number(line.get("time")), phrase, word, good)
 
 
 def wording(text: str) -> str:
@@ -83,37 +102,26 @@ def wording(text: str) -> str:
         return " ".join(text.split())
 
 
-def _about(line: Line) -> tuple[object, ...]:
-    """What a judgement is about: the same twice means the second replaces the first."""
-    place = () if line["kind"] == "video" else (line.get("time"), line.get("phrase"), line.get("word"))
-    return line["kind"], wording(str(line.get("text", ""))).casefold(), line["file"], *place
+def covering(judgements: Sequence[Judgement], path: str, start: float, end: float) -> Judgement | None:
+    """The last judgement that holds for a moment."""
+    return next((judgement for judgement in reversed(judgements) if judgement.covers(path, start, end)), None)
 
 
-def verdict(judged: Sequence[Line], path: str, start: float, end: float) -> Line | None:
-    """The last judgement that holds for a moment: one of its whole file, or of a clip or frame within it."""
-    for line in reversed(judged):
-        time = line.get("time")
-        within = isinstance(time, (int, float)) and start <= time <= end
-        if line["file"] == path and (line["kind"] == "video" or within):
-            return line
-    return None
+def _mark(hit: Hit, judgements: Sequence[Judgement]) -> Hit:
+    judgement = covering(judgements, hit.path, hit.start, hit.end)
+    return hit if judgement is None else replace(hit, judged=judgement.good, judged_by=judgement.kind)
 
 
-def _marked(hit: Hit, judged: Sequence[Line]) -> Hit:
-    line = verdict(judged, hit.path, hit.start, hit.end)
-    return hit if line is None else replace(hit, judged=bool(line["good"]), judged_by=str(line["kind"]))
-
-
-def arranged(result: SearchResult, judged: Sequence[Line], *, k: int) -> SearchResult:
+def arrange(result: SearchResult, judgements: Sequence[Judgement], *, k: int) -> SearchResult:
     """The k best hits by the rule: right ones first, wrong ones last, the model's order within each; the last judgement
     about a moment counts, and a right one makes the result confident.
 
     Args:
         result: of the words that were judged, with more than k hits so that judged ones are among them.
-        judged: the judgements of these words, oldest first (Judgements.of).
+        judgements: of these words, oldest first (Judgements.of).
         k: hits wanted.
     """
-    hits = [_marked(hit, judged) for hit in result.hits]
+    hits = [_mark(hit, judgements) for hit in result.hits]
     right, wrong = ([hit for hit in hits if hit.judged is side] for side in (True, False))
     between = [hit for hit in hits if hit.judged is None]
     room = max(k - len(right) - len(wrong), 0)

@@ -1,137 +1,149 @@
-"""The models on this machine: which there are, which one is current, and the encoders made of them, loaded when asked
-for."""
+"""The models a person can choose from: which there are, which one answers, how another one comes or goes."""
 
 from __future__ import annotations
 
 import logging
 import shutil
-import threading
-from collections.abc import Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
-from explorer.config import SHIPPED_CHECKPOINTS, Settings
+from explorer.config import SHIPPED_CHECKPOINTS, ModelConfig, Settings, from_dict
 from explorer.records import ExplorerError, Progress
-from explorer.service.adding import OWN, TOWERS, add_tower
+from explorer.service import adding
+from explorer.service.adding import Offer
+from explorer.service.answers import ModelCard
+from explorer.service.desk import Desk
+from explorer.service.encoders import Encoders
+from explorer.service.recalls import as_object, measured_sets
+from explorer.service.requests import IndexRequest, Request, TowerRequest
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from explorer.model.encoder import Encoder
 
 log = logging.getLogger(__name__)
 
-TOWER_FILE = "tower.safetensors"
-ENGINES = "engines"  # folder of the data folder for image towers converted for this processor
 
-
-class Shelf:
-    """Checkpoints by name, shipped and a person's own, and at most two encoders in memory.
+class Models:
+    """The checkpoints of this machine, and the one that answers. Any thread may call any method.
 
     Args:
-        settings: the data folder and the device.
+        settings: the data folder, the device, the checkpoint where none was chosen yet.
+        desk: remembers the choice.
+        start: puts a job in line; its number.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self._loaded: dict[str, Encoder] = {}
-        self._lock = threading.RLock()
+    def __init__(self, settings: Settings, desk: Desk, start: Callable[[Request], int]) -> None:
+        self.settings, self.desk, self._start = settings, desk, start
+        self.encoders = Encoders(settings)
+        self.current = desk.current() or settings.checkpoint  # name of the checkpoint that answers
+        self.state, self.message = "loading", ""  # loading | ready | failed, and why it failed
 
-    def folders(self) -> tuple[Path, Path]:
-        """Where checkpoints are looked for: shipped, own."""
-        return SHIPPED_CHECKPOINTS, self.settings.data_dir / OWN
+    def list(self) -> tuple[ModelCard, ...]:
+        """Every checkpoint, by folder and name; a broken one has an error."""
+        return tuple(self._card(description) for description in self.encoders.descriptions())
 
-    def models(self) -> list[dict[str, Any]]:
-        """describe() of every checkpoint, a broken one with "error"."""
-        from explorer.model.checkpoint import list_checkpoints
-
-        return list_checkpoints(*self.folders())
-
-    def folder(self, name: str) -> Path:
-        """The folder of a checkpoint; own ones go before shipped ones of the same name.
-
-        Raises:
-            ExplorerError: there is none of that name.
-        """
-        if Path(name).name == name and name not in ("", ".", ".."):
-            for parent in reversed(self.folders()):
-                if (parent / name / "model.json").is_file():
-                    return parent / name
-        known = ", ".join(one["name"] for one in self.models()) or "none"
-        raise ExplorerError(f"there is no checkpoint {name!r}; choose one of: {known}")
-
-    def encoder(self, name: str) -> Encoder:
-        """The encoder of a checkpoint, loaded once.
-
-        Raises:
-            ExplorerError: unknown, damaged, or its tower is not on this machine.
-        """
-        with self._lock:
-            if name not in self._loaded:
-                encoder = self.load(self.folder(name))
-                self._loaded = dict([*self._loaded.items()][-1:])  # the newest other one stays
-                self._loaded[name] = encoder
-            return self._loaded[name]
-
-    def loaded(self, name: str) -> Encoder | None:
-        """The encoder of a checkpoint where it is in memory."""
-        return self._loaded.get(name)
-
-    def forget(self, name: str) -> None:
-        """Load a checkpoint anew at its next use: its files have changed."""
-        with self._lock:
-            self._loaded.pop(name, None)
-
-    def load(self, folder: Path) -> Encoder:
-        """An encoder from a checkpoint folder: its tower with what it trained of it, its model."""
-        from explorer.model.checkpoint import describe, load
-        from explorer.model.encoder import Encoder
-        from explorer.model.towers.load import load_tower
-
-        about = describe(folder)
-        tower = self._shared_tower(about["tower"]) or load_tower(
-            about["tower"],
-            device=self.settings.device,
-            weights=self.tower_tensors(folder),
-            late_images=True,
-            engines=self.settings.data_dir / ENGINES,
-            folder=self.settings.data_dir / TOWERS,
+    def _card(self, about: dict[str, object]) -> ModelCard:
+        config, size = as_object(about.get("config")), about.get("bytes")
+        digests = [str(as_object(entry).get("sha256", "")) for entry in as_object(about.get("files")).values()]
+        name = str(about.get("name", "?"))
+        return ModelCard(
+            name,
+            id=str(about.get("id", "")),
+            folder=str(about.get("folder", "")),
+            kind=str(config.get("model", "?")),
+            tower=str(about.get("tower", "")),
+            created=str(about.get("created", "")),
+            size=size if isinstance(size, int) else 0,
+            sha256=digests[0] if digests else "",
+            own=not str(about.get("folder", "")).startswith(str(SHIPPED_CHECKPOINTS)),
+            kept=about.get("kept") is not False,
+            current=name == self.current,
+            level_weights=from_dict(ModelConfig, dict(config)).level_weights if "level_weights" in config else None,
+            measured=measured_sets(as_object(about.get("metrics"))),
+            error=str(about.get("error", "")),
         )
-        return Encoder(tower, load(folder, width=tower.dim), name=about["id"])
 
-    def tower_tensors(self, folder: Path) -> dict[str, Tensor]:
-        """What a checkpoint trained of its tower, or the checkpoint whose tower it shares; {} where nothing was.
+    def encoder(self, name: str | None = None) -> Encoder:
+        """The encoder of a checkpoint, loaded once; None is the current one.
 
         Raises:
-            ExplorerError: damaged, or the checkpoint that holds them is gone.
+            ExplorerError: it cannot be loaded.
         """
-        from explorer.model.checkpoint import describe, load_tensors
+        encoder = self.encoders.encoder(name or self.current)
+        if name in (None, self.current):
+            self.state, self.message = "ready", ""
+        return encoder
 
-        about = describe(folder)
-        if TOWER_FILE not in about["files"] and about.get("tower_of"):
-            folder = self.folder(about["tower_of"])
-            about = describe(folder)
-        return load_tensors(folder, TOWER_FILE) if TOWER_FILE in about["files"] else {}
+    def fail(self, error: Exception) -> None:
+        """Let the page say in place of the model why it cannot be loaded."""
+        log.debug("cannot load the model", exc_info=error)
+        self.state, self.message = "failed", str(error) or type(error).__name__
 
-    def _shared_tower(self, name: str) -> Any:
-        """The tower of a loaded encoder, where it is the same one: two models beside each other share its memory."""
-        return next((encoder.tower for encoder in self._loaded.values() if encoder.tower.name == name), None)
+    def device(self) -> str:
+        """What runs the current model, once it is loaded; empty before."""
+        encoder = self.encoders.loaded(self.current)
+        if encoder is None:
+            return ""
+        from explorer.model.device import describe
 
-    def add_tower(self, name: str) -> Iterator[Progress]:
-        """Bring a tower the person agreed to, with a checkpoint of its own; see adding.add_tower."""
-        yield from add_tower(name, self.settings)
+        return describe(encoder.tower.device, engine=encoder.tower.engine_name)
+
+    def choose(self, name: str) -> None:
+        """Make a checkpoint current and remember it; the library is not embedded with it yet.
+
+        Raises:
+            ExplorerError: it cannot be loaded.
+        """
+        self.encoder(name)
+        self.desk.set_current(name)
+        self.current = name
+
+    def use(self, name: str) -> int:
+        """Make a checkpoint current, and embed the library with it from kept features; the job's number."""
+        self.choose(name)
+        return self._start(IndexRequest())
+
+    def roll_back(self) -> int:
+        """Go back to the checkpoint that was current before; the job's number."""
+        return self.use(self.desk.previous() or self.settings.checkpoint)
 
     def remove(self, name: str) -> None:
-        """Delete a checkpoint the person made.
+        """Delete a checkpoint that was made here.
 
         Raises:
-            ExplorerError: it is a shipped one, or another one stands on its tower.
+            ExplorerError: it came with the app, it answers now, or another one stands on its tower.
         """
-        folder = self.folder(name)
+        folder = self.encoders.folder(name)
         if folder.parent == SHIPPED_CHECKPOINTS:
             raise ExplorerError(f"{name} came with the app and stays; choose one of your own")
-        above = [one["name"] for one in self.models() if one.get("tower_of") == name]
+        if name == self.current:
+            raise ExplorerError(f"{name} answers your searches now; use another model first")
+        above = [about["name"] for about in self.encoders.descriptions() if about.get("tower_of") == name]
         if above:
             raise ExplorerError(f"{above[0]} uses the tower that {name} holds; remove {above[0]} first")
-        self.forget(name)
+        self.encoders.forget(name)
         shutil.rmtree(folder)
+
+    def look_at_tower(self, wanted: str) -> Offer:
+        """What adding a tower by name or file would cost; nothing is fetched and nobody is asked.
+
+        Raises:
+            ExplorerError: an unknown name, or a file that cannot be used.
+        """
+        return adding.look(wanted, self.settings)
+
+    def add_tower(self, wanted: str, *, agreed: bool = False) -> int:
+        """Fetch a tower (the person having agreed to its size) or copy a file, and make a checkpoint of it; the job's
+        number.
+
+        Raises:
+            ExplorerError: it must be downloaded, and nobody agreed to that.
+        """
+        offer = self.look_at_tower(wanted)
+        if not agreed and not offer.here:
+            raise ExplorerError(f"{offer.name} must be downloaded; agree to its size first")
+        return self._start(TowerRequest(wanted))
+
+    def install_tower(self, request: TowerRequest) -> Iterator[Progress]:
+        """Do what `add_tower` asks for; the last record's summary is {"checkpoint", "tower"}."""
+        yield from adding.add_tower(request.tower, self.settings)

@@ -1,111 +1,76 @@
-"""Makes every file playable in the browser: as it is where it can be, else a copy made in the background and kept."""
+"""Playing and showing: the bytes a browser plays, the stills of a file, its place on the disk, results as files."""
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+import time
 from pathlib import Path
-from typing import Any
 
-from explorer.media.proxies import cut, make_playable, playability
-from explorer.records import ExplorerError, Progress
+from explorer.media.proxies import cut
+from explorer.records import ExplorerError, SearchResult
+from explorer.service import system
+from explorer.service.answers import Playable
+from explorer.service.copies import Copies
 from explorer.store.rows import StoredVideo
+from explorer.store.stills import Stills
 from explorer.store.store import Store
-
-log = logging.getLogger(__name__)
-
-KEPT_BYTES = 4 << 30  # copies kept; the oldest go first
-
-
-@dataclass
-class _Copy:
-    """A copy being made."""
-
-    progress: float = 0.0
-    message: str = ""
-    stop: threading.Event = field(default_factory=threading.Event)
-    thread: threading.Thread | None = None
 
 
 class Playback:
-    """Playable copies, one made at a time, named by content so that a moved file keeps its copy.
+    """What the player and the export need of the library's files. Any thread may call any method.
 
     Args:
-        store: knows what a probe learned of each file.
-        folder: where copies are kept; may be emptied at any time.
+        store: knows the files by their public id.
+        stills: the small pictures of kept frames.
+        data_dir: where playable copies and exports go.
     """
 
-    def __init__(self, store: Store, folder: Path) -> None:
-        self.store, self.folder = store, folder
-        self._copies: dict[str, _Copy] = {}
-        self._lock, self._one = threading.Lock(), threading.Lock()
+    def __init__(self, store: Store, stills: Stills, data_dir: Path) -> None:
+        self.store, self.stills = store, stills
+        self.copies, self.exports = Copies(data_dir / "playable"), data_dir / "exports"
 
-    def request(self, video: StoredVideo) -> dict[str, Any]:
-        """{"state": "ready" | "making" | "failed", "progress": 0..1, "path", "message"}; asking starts the making."""
-        if video.info is None:
-            return _answer("failed", message=video.reason or "This file has not been indexed yet.")
-        if playability(video.info) == "direct":
-            return _answer("ready", path=video.path)
-        out = self.folder / f"{video.fingerprint}.mp4"
-        if out.is_file():
-            return _answer("ready", path=str(out))
-        with self._lock:
-            copy = self._copies.get(video.fingerprint) or self._begin(video, out)
-        if copy.message:
-            return _answer("failed", message=copy.message)
-        return _answer("making", progress=copy.progress)
+    def playable(self, public_id: str) -> Playable | None:
+        """Where the bytes of a video are that a browser plays; None: there is no such video."""
+        video = self._find(public_id)
+        return self.copies.request(video) if video else None
 
-    def cut(self, path: str, start: float, end: float, out: Path) -> None:
-        """Write the stretch [start, end) of a file as mp4."""
-        for _ in cut(path, str(out), start=start, end=end):
-            pass
+    def still(self, public_id: str, frame: int) -> bytes | None:
+        """The JPEG of a kept frame; None: there is none."""
+        video = self._find(public_id)
+        return self.stills.get(video.fingerprint, frame) if video else None
+
+    def _find(self, public_id: str) -> StoredVideo | None:
+        try:
+            return self.store.by_public_id(public_id)
+        except ExplorerError:
+            return None
+
+    def reveal(self, public_id: str) -> None:
+        """Show a file in the system's file manager."""
+        system.reveal(self.store.by_public_id(public_id).path)
+
+    def open(self, public_id: str) -> None:
+        """Open a file in the system's own player."""
+        system.open_path(self.store.by_public_id(public_id).path)
+
+    def export(self, result: SearchResult, form: str) -> str:
+        """Write a result as csv, jsonl, m3u, edl, fcpxml or clips into the data folder; the path."""
+        from explorer.search.export import export, export_clips
+
+        folder = self.exports / time.strftime("%Y-%m-%d %H.%M.%S")
+        folder.mkdir(parents=True, exist_ok=True)
+        if form in ("clip", "clips"):
+            export_clips(result.hits, folder, cut=write_clip)
+            return str(folder)
+        videos = self.store.by_ids({hit.video_id for hit in result.hits}).values()
+        infos = {video.id: video.info for video in videos if video.info}
+        return str(export(result, folder / f"moments.{form}", infos=infos))
 
     def close(self) -> None:
-        """Stop what is being made; half a copy is never kept."""
-        for copy in list(self._copies.values()):
-            copy.stop.set()
-        for copy in list(self._copies.values()):
-            if copy.thread is not None:
-                copy.thread.join(5)
-
-    def _begin(self, video: StoredVideo, out: Path) -> _Copy:
-        copy = self._copies[video.fingerprint] = _Copy()
-        copy.thread = threading.Thread(target=self._make, args=(video, out, copy), name="playable", daemon=True)
-        copy.thread.start()
-        return copy
-
-    def _make(self, video: StoredVideo, out: Path, copy: _Copy) -> None:
-        try:
-            with self._one:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                self._make_room()
-                assert video.info is not None
-                self._follow(make_playable(video.path, str(out), info=video.info), copy)
-        except (ExplorerError, OSError) as error:
-            copy.message = str(error)
-            return
-        with self._lock:
-            self._copies.pop(video.fingerprint, None)
-
-    @staticmethod
-    def _follow(steps: Iterator[Progress], copy: _Copy) -> None:
-        for step in steps:
-            copy.progress = step.done / step.total if step.total else 0.0
-            if copy.stop.is_set():
-                steps.close()  # type: ignore[attr-defined]
-                return
-
-    def _make_room(self) -> None:
-        kept = sorted(self.folder.glob("*.mp4"), key=os.path.getmtime, reverse=True)
-        room = KEPT_BYTES
-        for path in kept:
-            room -= path.stat().st_size
-            if room < 0:
-                path.unlink(missing_ok=True)
+        """Stop the making of copies; half a copy is never kept."""
+        self.copies.close()
 
 
-def _answer(state: str, *, progress: float = 0.0, path: str = "", message: str = "") -> dict[str, Any]:
-    return {"state": state, "progress": progress, "path": path, "message": message}
+def write_clip(path: str, start: float, end: float, out: Path) -> None:
+    """Write the stretch [start, end) of a file as mp4."""
+    for _ in cut(path, str(out), start=start, end=end):
+        pass

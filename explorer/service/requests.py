@@ -82,3 +82,12 @@ class EvaluateRequest:
             )
         if self.benchmark and self.annotations is None:
             raise ExplorerError("a benchmark needs --annotations DIR, the folder of its annotation files")
+
+
+Request = IndexRequest | SamplesRequest | TowerRequest | FineTuneRequest  # what a job can be asked to do
+KINDS: dict[type[Request], str] = {  # as the table of jobs names them
+    IndexRequest: "index",
+    SamplesRequest: "samples",
+    TowerRequest: "download",
+    FineTuneRequest: "train",
+}

@@ -1,59 +1,40 @@
-"""Searches as the service answers them: what was asked is encoded once, what the library makes usual is known, models
-share features."""
+"""Every question about the library: by words, by a picture, by a moment; and why something was found, or was not."""
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.records import Explanation, ExplorerError, LevelWeights, SearchResult
-from explorer.service.bank import bank_features
-from explorer.service.desk import fit_image
-from explorer.service.reading import Reading
+from explorer.records import DrawnGraph, Explanation, ExplorerError, FrameSize, LevelWeights, SearchResult, WhyNot
+from explorer.service.desk import Desk
+from explorer.service.judgements import LOOKED_THROUGH, Judgements, arrange
+from explorer.service.search_caches import SearchCaches
 from explorer.store.store import Store
 
 if TYPE_CHECKING:
     from explorer.model.encoder import Encoder
-    from explorer.search.calibrate import Calibration
     from explorer.search.find import EncodedQuery
-    from explorer.search.library import StoredLibrary
-    from explorer.search.score import Scored
+    from explorer.search.retrieve import Library
 
-log = logging.getLogger(__name__)
-
-CACHES = "vectors"  # folder of the data folder: the coarse caches
-ENCODED_KEPT = 64  # encoded queries kept, so that sliders and chips need no tower
-SCORED_KEPT = 4  # queries whose scores are kept for the sliders: some 6 MB each
-CALIBRATION_SECONDS = 30.0  # a null is kept this long while indexing changes the library with every file
 PICTURE = LevelWeights(1.0, 0.0, 1.0)
 
 
-class Searching:
-    """Answers questions over a store with the encoders of a shelf. Any thread may call any method.
+class Searches:
+    """Answers questions over a store. Any thread may call any method.
 
     Args:
         store: the library.
-        folder: of the data folder, for caches.
-        encoder: name, or None for the current one -> its encoder.
+        caches: encoded queries, the index in memory, the null of captions.
+        judgements: what the person judged; it counts for the same words.
+        desk: keeps the history.
     """
 
-    def __init__(self, store: Store, folder: Path, encoder: Callable[[str | None], Encoder]) -> None:
-        self.store, self.folder, self.encoder = store, folder, encoder
-        self.reading = Reading(store)
-        self._encoded: OrderedDict[tuple[object, ...], EncodedQuery] = OrderedDict()
-        self._scored: deque[tuple[EncodedQuery, int, Scored | None]] = deque(maxlen=SCORED_KEPT)
-        self._libraries: dict[str, StoredLibrary] = {}
-        self._banks: dict[str, Any] = {}
-        self._calibrations: dict[str, tuple[float, Calibration | None]] = {}
-        self._guard = threading.RLock()
+    def __init__(self, store: Store, caches: SearchCaches, judgements: Judgements, desk: Desk) -> None:
+        self.store, self.caches, self.judgements, self.desk = store, caches, judgements, desk
 
     def search(
         self,
@@ -64,36 +45,53 @@ class Searching:
         model: str | None = None,
         phrase_weights: Mapping[str, float] | None = None,
         per_file: int | None = 3,
+        remember: bool = True,
     ) -> SearchResult:
-        """Search by words; see service.Explorer.search. Other level weights order the scores that are kept anew."""
+        """Search the library; what the person judged for these words counts (service.judgements).
+
+        Args:
+            text: what was typed, filters included (see search.query).
+            k: moments wanted.
+            weights: of the levels; None takes the checkpoint's.
+            model: checkpoint name; None is the current one.
+            phrase_weights: phrase -> weight; 0 is off, below 0 excludes.
+            per_file: moments of one file at most; None gives all.
+            remember: whether it goes into the history.
+
+        Raises:
+            ExplorerError: the query cannot be read, or the index was made by another model.
+        """
         from explorer.search import find
         from explorer.search.explain import reads
 
-        began = time.perf_counter()
-        encoder, encoded = self.encode(text, model, phrase_weights)
+        began, judgements = time.perf_counter(), self.judgements.of(text)
+        encoder, encoded = self.caches.encode(text, model, phrase_weights)
         result = find.present(
-            self.rank(encoder, encoded),
+            self.caches.rank(encoder, encoded),
             encoded,
-            library=self.library(encoder),
+            library=self.caches.library(encoder),
             encoder=encoder,
             weights=weights or encoder.config.level_weights,
-            calibration=self.calibration(encoder),
-            k=k,
+            calibration=self.caches.calibration(encoder),
+            k=max(k, LOOKED_THROUGH) if judgements else k,
             per_file=per_file,
         )
-        return replace(result, seconds=time.perf_counter() - began, reads=reads(encoder))
+        result = replace(result, seconds=time.perf_counter() - began, reads=reads(encoder))
+        if remember and not phrase_weights:
+            self.desk.remember(text)
+        return arrange(result, judgements, k=k) if judgements else result
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""
         from explorer.search import find
 
-        encoder = self.encoder(model)
+        encoder = self.caches.encoder(model)
         return find.find(
             find.encode_image(encoder, fit_image(image, encoder.frame_size)),
-            library=self.library(encoder),
+            library=self.caches.library(encoder),
             encoder=encoder,
             weights=PICTURE,
-            calibration=self.calibration(encoder),
+            calibration=self.caches.calibration(encoder),
             k=k,
         )
 
@@ -101,17 +99,17 @@ class Searching:
         """Moments of other files that look like one."""
         from explorer.search import find
 
-        encoder, video = self.encoder(model), self.store.by_public_id(public_id)
+        encoder, video = self.caches.encoder(model), self.store.by_public_id(public_id)
         windows = self.store.windows_of(video.id)
         if not windows:
             raise ExplorerError("this video has not been indexed yet; index its folder first")
-        nearest = min(windows, key=lambda w: abs((w.start + w.end) / 2 - moment))
+        nearest = min(windows, key=lambda window: abs((window.start + window.end) / 2 - moment))
         return find.more_like(
             nearest.id,
-            library=self.library(encoder),
+            library=self.caches.library(encoder),
             encoder=encoder,
             weights=encoder.config.level_weights,
-            calibration=self.calibration(encoder),
+            calibration=self.caches.calibration(encoder),
             k=k,
         )
 
@@ -133,20 +131,22 @@ class Searching:
             public_id: the file.
             moment: start of the moment shown, in seconds.
             end: its end; None takes the window nearest to the start.
-            model, weights, phrase_weights: those of the search.
+            model: checkpoint name; None is the current one.
+            weights: of the levels, as in the search.
+            phrase_weights: as in the search.
         """
         from explorer.search.explain import explain
 
-        encoder, encoded = self.encode(text, model, phrase_weights)
-        video, calibration = self.store.by_public_id(public_id), self.calibration(encoder)
+        encoder, encoded = self.caches.encode(text, model, phrase_weights)
+        video, calibration = self.store.by_public_id(public_id), self.caches.calibration(encoder)
         start, end = (moment, end) if end is not None else self._window_at(video.id, moment)
-        explained = self._choice_of(encoder, encoded, video.id, start, end)
+        asked = self._choice_of(encoder, encoded, video.id, start, end)
         return explain(
-            explained.features,
+            asked.features,
             video.id,
             start,
             end,
-            library=self.library(encoder),
+            library=self.caches.library(encoder),
             encoder=encoder,
             weights=weights or encoder.config.level_weights,
             scale=calibration.scale if calibration else None,
@@ -161,8 +161,8 @@ class Searching:
         if not encoded.choices:
             return encoded
         texts, weights = [choice.features for choice in encoded.choices], encoder.config.level_weights
-        best = nearest(texts, video_id, start, end, library=self.library(encoder), encoder=encoder, weights=weights)
-        return encoded.choices[best]
+        library = self.caches.library(encoder)
+        return encoded.choices[nearest(texts, video_id, start, end, library=library, encoder=encoder, weights=weights)]
 
     def _window_at(self, video_id: int, time: float) -> tuple[float, float]:
         """Bounds of the window whose middle is nearest to a time, of those that cover it where any does."""
@@ -181,21 +181,21 @@ class Searching:
         model: str | None = None,
         weights: LevelWeights | None = None,
         phrase_weights: Mapping[str, float] | None = None,
-    ) -> dict[str, Any]:
+    ) -> WhyNot:
         """Where an expected video came for a query, and the level or phrase that held it back, as the search weighs
         them."""
         from explorer.search import score
-        from explorer.search.explain import WhyNot, why_not
+        from explorer.search.explain import why_not
 
-        encoder, encoded = self.encode(text, model, phrase_weights)
-        library, video = self.library(encoder), self.store.by_public_id(public_id)
-        scored, calibration = self.rank(encoder, encoded), self.calibration(encoder)
+        encoder, encoded = self.caches.encode(text, model, phrase_weights)
+        library, video = self.caches.library(encoder), self.store.by_public_id(public_id)
+        scored, calibration = self.caches.rank(encoder, encoded), self.caches.calibration(encoder)
         if scored is None:
-            return asdict(WhyNot(0, 0, "", "", "No video passes the filters of this query."))
+            return WhyNot(0, 0, "", "", "No video passes the filters of this query.")
         weights = weights or encoder.config.level_weights
         reference = calibration.reference if calibration else None
         scored = score.exclude(scored, encoded.excluded, weights=weights, reference=reference)
-        return asdict(why_not(scored, encoded.features, video.id, library=library, encoder=encoder, weights=weights))
+        return why_not(scored, encoded.features, video.id, library=library, encoder=encoder, weights=weights)
 
     def graph(
         self,
@@ -205,125 +205,35 @@ class Searching:
         *,
         model: str | None = None,
         weights: LevelWeights | None = None,
-    ) -> dict[str, Any]:
+    ) -> DrawnGraph:
         """The role graph of a query for drawing, each node with its best frame in the window that explains a moment."""
-        from explorer.search.roles import drawn
+        from explorer.search.roles import draw
 
-        encoder, encoded = self.encode(text, model)
+        encoder, encoded = self.caches.encode(text, model)
         if public_id is None or moment is None:
-            return drawn(encoded.query.text)
-        video = self.store.by_public_id(public_id)
-        start, end = self._window_at(video.id, moment)
-        return drawn(
-            encoded.query.text,
-            encoder=encoder,
-            library=self.library(encoder),
-            video_id=video.id,
-            time=(start + end) / 2,
-        )
+            return draw(encoded.query.text)
+        library: Library = self.caches.library(encoder)
+        video_id = self.store.by_public_id(public_id).id
+        start, end = self._window_at(video_id, moment)
+        middle = (start + end) / 2
+        return draw(encoded.query.text, encoder=encoder, library=library, video_id=video_id, time=middle)
 
-    # ---- what the answers stand on
 
-    def encode(
-        self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None
-    ) -> tuple[Encoder, EncodedQuery]:
-        """A query through the tower, from memory where it was asked before with the same phrase weights."""
-        from explorer.search import find
+def fit_image(image: np.ndarray, size: FrameSize) -> np.ndarray:
+    """A picture (H, W, 3) uint8 at the size a tower asks for, squashed or cut as it wants.
 
-        encoder = self.encoder(model)
-        query = self.reading.parse(text, tower=encoder.tower_name)
-        key = (encoder.name, query, query.notes, tuple(sorted((phrase_weights or {}).items())))
-        with self._guard:
-            if key not in self._encoded:
-                self._encoded[key] = find.encode_query(encoder, query, phrase_weights)
-                while len(self._encoded) > ENCODED_KEPT:
-                    self._encoded.popitem(last=False)
-            return encoder, self._encoded[key]
+    Raises:
+        ExplorerError: it is no RGB picture.
+    """
+    from PIL import Image
 
-    def rank(self, encoder: Encoder, encoded: EncodedQuery) -> Scored | None:
-        """The scored candidates of a query, from memory while the library is the same.
-
-        They are chosen under the checkpoint's own level weights, so that what a person sets with the sliders orders the
-        same candidates, whatever was set before.
-        """
-        from explorer.search import find
-
-        library = self.library(encoder)
-        generation = library.generation
-        for known, state, scored in list(self._scored):
-            if known is encoded and state == generation:
-                return scored
-        scored = find.rank(encoded, library=library, encoder=encoder, weights=encoder.config.level_weights)
-        self._scored.append((encoded, generation, scored))
-        return scored
-
-    def read_ahead(self) -> None:
-        """Read the coarse cache, where there is one, while the model loads: neither needs the other."""
-        from explorer.store.vector_file import read_manifest
-
-        known = [
-            manifest["encoder"] for path in (self.folder / CACHES).glob("*.faiss") if (manifest := read_manifest(path))
-        ]
-        if len(known) == 1:
-            try:
-                self._opened(known[0]).vectors.refresh()
-            except Exception:  # the search that needs it says it; or the app is closing
-                log.debug("cannot read ahead", exc_info=True)
-
-    def _opened(self, maker: str) -> StoredLibrary:
-        """The windows that an encoder made, in memory once."""
-        from explorer.search.library import StoredLibrary
-        from explorer.store.vectors import VectorCache
-
-        with self._guard:
-            if maker not in self._libraries:
-                path = self.folder / CACHES / f"{maker}.faiss"
-                self._libraries = {maker: StoredLibrary(self.store, VectorCache(self.store, path, encoder=maker))}
-            return self._libraries[maker]
-
-    def library(self, encoder: Encoder) -> StoredLibrary:
-        """The index as an encoder searches it.
-
-        A second model on the current one's tower takes its candidates from the current one's windows: the features
-        are the same, and the fine levels of the candidates are its own.
-        """
-        from explorer.search.library import StoredLibrary
-
-        current = self.encoder(None)
-        maker = current if current.tower_name == encoder.tower_name else encoder
-        library = self._opened(maker.name)
-        return library if maker is encoder else StoredLibrary(self.store, library.vectors, serves=encoder.name)
-
-    def calibration(self, encoder: Encoder) -> Calibration | None:
-        """The null of the bank over the library; made anew when the library changed, but not with every indexed
-        file."""
-        from explorer.search import calibrate
-
-        library = self.library(encoder)
-        with self._guard:
-            made, known = self._calibrations.get(encoder.name, (0.0, None))
-            fresh = known is not None and (
-                known.generation == library.generation or time.monotonic() - made < CALIBRATION_SECONDS
-            )
-            if not fresh:
-                known = calibrate.calibrate(encoder, self.bank(encoder), library, generation=library.generation)
-                self._calibrations[encoder.name] = (time.monotonic(), known)
-            return known
-
-    def bank(self, encoder: Encoder) -> Any:
-        """Features of the bank of unrelated captions, encoded once a tower and kept on disk."""
-        if encoder.name not in self._banks:
-            self._banks[encoder.name] = bank_features(encoder, self.folder / "banks")
-        return self._banks[encoder.name]
-
-    def forget(self) -> None:
-        """Drop what was encoded: another checkpoint is current."""
-        with self._guard:
-            self._encoded.clear()
-            self._scored.clear()
-            self._calibrations.clear()
-
-    def save(self) -> None:
-        """Write the coarse cache beside the database, where there is one in memory."""
-        for library in list(self._libraries.values()):
-            library.vectors.save()
+    if image.ndim != 3 or image.shape[2] < 3 or image.dtype != np.uint8 or not image.size:
+        raise ExplorerError("this picture cannot be read; choose a JPEG or PNG")
+    picture = Image.fromarray(np.ascontiguousarray(image[:, :, :3]))
+    if size.fit == "crop":
+        scale = max(size.width / picture.width, size.height / picture.height)
+        wide, high = size.width / scale, size.height / scale
+        left, top = (picture.width - wide) / 2, (picture.height - high) / 2
+        box = (left, top, left + wide, top + high)
+        return np.asarray(picture.resize((size.width, size.height), Image.Resampling.BICUBIC, box=box))
+    return np.asarray(picture.resize((size.width, size.height), Image.Resampling.BICUBIC))

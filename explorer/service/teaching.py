@@ -1,221 +1,158 @@
-"""What a person teaches: captions and judgements as JSON lines they own, and the fine-tune that learns from them."""
+"""What a person teaches: captions and judgements as JSON lines they own, and the training that learns from them."""
 
 from __future__ import annotations
 
 import math
-import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
-from explorer.disk.json_lines import Notes
-from explorer.records import CaptionPair, ExplorerError, FrameFeatures, Progress, TrainStep
-from explorer.service.judgements import Judgements
-from explorer.store.store import Store
-from explorer.training.captions import read_captions
-
-if TYPE_CHECKING:
-    from explorer.model.encoder import Encoder
-    from explorer.service.models import Shelf
-    from explorer.training.finetune import Outcome
+from explorer.disk.json_lines import JsonLines, Line
+from explorer.records import CaptionPair, ExplorerError, Progress
+from explorer.service.answers import Lesson
+from explorer.service.judgements import Judgement, Judgements
+from explorer.service.library import Library
+from explorer.service.models import Models
+from explorer.service.recalls import as_number
+from explorer.service.requests import FineTuneRequest, Request, TrainRequest
+from explorer.service.search_caches import SearchCaches
 
 CAPTION_CHARACTERS = 2000
-KEPT_MODELS = 8
-CURVE_POINTS = 300  # of the live loss curve
-SURROUNDING = 400  # videos of the library that must go on being found as before
+REACH = {"clip": 2.0, "frame": 0.5}  # seconds around a judged moment that its words are taught for
 
 
 class Teaching:
-    """captions.jsonl and feedback.jsonl of a data folder. They are plain text: a person may edit or remove them."""
+    """captions.jsonl and the judgements of a data folder; they are plain text, which a person may edit or remove.
 
-    def __init__(self, folder: Path) -> None:
-        self.notes, self.judgements = Notes(folder / "captions.jsonl"), Judgements(folder / "feedback.jsonl")
-        self.runs = folder / "training"
+    Args:
+        folder: the data folder.
+        judgements: of searches.
+        library: knows the files, and keeps their features.
+        models: the base, and what is made of it.
+        caches: give the bank of unrelated captions.
+        start: puts a job in line; its number.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        judgements: Judgements,
+        *,
+        library: Library,
+        models: Models,
+        caches: SearchCaches,
+        start: Callable[[Request], int],
+    ) -> None:
+        self.file, self.judgements = JsonLines(folder / "captions.jsonl"), judgements
+        self.library, self.models, self.caches, self._start = library, models, caches, start
 
     def add_caption(
-        self,
-        path: str,
-        caption: str,
-        *,
-        start: float | None = None,
-        end: float | None = None,
-        duration: float | None = None,
+        self, public_id: str, caption: str, *, start: float | None = None, end: float | None = None
     ) -> None:
-        """Keep a caption of a file, or of its span [start, end) seconds.
+        """Keep a caption of a video, or of its span [start, end) seconds.
 
         Raises:
             ExplorerError: no words, or a span that is none of this file.
         """
-        text = " ".join(caption.split())[:CAPTION_CHARACTERS]
+        video, text = self.library.store.by_public_id(public_id), " ".join(caption.split())[:CAPTION_CHARACTERS]
         if not text:
             raise ExplorerError("the caption has no words; describe what can be seen")
-        line: dict[str, Any] = {"file": path, "caption": text}
+        line: dict[str, object] = {"file": video.path, "caption": text}
         if start is not None or end is not None:
-            first, last = start or 0.0, duration if end is None and duration else end
+            first, last = start or 0.0, video.info.duration if end is None and video.info else end
             if last is None or not (math.isfinite(first) and math.isfinite(last) and 0 <= first < last):
                 raise ExplorerError(f"the span from {start} to {end} seconds is not one; give a start before an end")
             line |= {"start": first, "end": last}
-        self.notes.append(line)
+        self.file.append(line)
 
-    def add_feedback(
+    def add_judgement(
         self,
         kind: str,
         text: str,
-        path: str,
+        public_id: str,
         *,
         time: float | None = None,
         phrase: str | None = None,
         word: str | None = None,
         good: bool = True,
     ) -> None:
-        """Keep a judgement of a hit: of the video, of a clip for a phrase, or of a frame for a word."""
-        self.judgements.add(kind, text, path, time=time, phrase=phrase, word=word, good=good)
+        """Keep a judgement of a hit: kind video, clip (of a phrase) or frame (of a word)."""
+        path = self.library.store.by_public_id(public_id).path
+        self.judgements.add(Judgement(kind, text, path, time, phrase, word, good))
 
-    def lines(self) -> list[dict[str, Any]]:
-        """Everything taught, oldest first: captions as kind "caption", then the judgements that stand."""
-        captions = [{"kind": "caption", **line} for line in self.notes.lines()]
-        return captions + [
-            {**line, "kind": f"{line['kind']}, {'right' if line['good'] else 'wrong'}"}
-            for line in self.judgements.standing()
+    def withdraw_judgement(self, text: str, public_id: str, start: float, end: float) -> None:
+        """Take back the judgement that stands for a moment of a search."""
+        self.judgements.withdraw(text, self.library.store.by_public_id(public_id).path, start, end)
+
+    def lessons(self) -> tuple[Lesson, ...]:
+        """Everything taught, oldest first: captions, then the judgements that stand."""
+        captions = [_caption(line) for line in self.file.lines()]
+        judgements = [
+            Lesson(f"{judgement.kind}, {'right' if judgement.good else 'wrong'}", judgement.file, judgement.text)
+            for judgement in self.judgements.standing()
         ]
+        return (*captions, *judgements)
 
     def pairs(self) -> list[CaptionPair]:
         """What can be learned: captions, and searches whose hit was judged right as a whole or at a clip or frame."""
-        pairs = list(read_captions(self.notes.path).pairs) if self.notes.lines() else []
-        for line in self.judgements.standing():
-            caption = {"video": line.get("text"), "clip": line.get("phrase"), "frame": line.get("word")}[line["kind"]]
-            if line["good"] and caption:
-                pairs.append(CaptionPair(line["file"], caption, *_around(line)))
+        from explorer.training.captions import read_captions
+
+        pairs = list(read_captions(self.file.path).pairs) if self.file.lines() else []
+        for judgement in self.judgements.standing():
+            caption = {"video": judgement.text, "clip": judgement.phrase, "frame": judgement.word}[judgement.kind]
+            if judgement.good and caption:
+                pairs.append(CaptionPair(judgement.file, caption, *_around(judgement)))
         return list(dict.fromkeys(pairs))
 
-    def train(
-        self, encoder: Encoder, store: Store, shelf: Shelf, *, base: str, arguments: dict[str, Any], bank: Any
-    ) -> Iterator[Progress]:
-        """Fine-tune a checkpoint on what was taught; the last record's summary holds the outcome.
+    def start_training(self, choices: FineTuneRequest = FineTuneRequest()) -> int:
+        """Fine-tune on what was taught; the job's number."""
+        return self._start(self._on_base(choices))
 
-        Args:
-            encoder: the checkpoint to start from.
-            store: keeps the features.
-            shelf: where the new checkpoint goes.
-            base: the checkpoint's name.
-            arguments: epochs, lr, seed of TrainConfig.
-            bank: features of unrelated captions.
+    def train_taught(self, choices: FineTuneRequest) -> Iterator[Progress]:
+        """Fine-tune on what was taught, in this thread; the last record's summary is that of `fine_tune`.
 
         Raises:
-            ExplorerError: nothing to learn from, or a model that cannot be fine-tuned here.
+            ExplorerError: nothing to learn from, or a model that cannot be fine-tuned.
         """
-        from dataclasses import replace
+        from explorer.service.fine_tune import fine_tune
+        from explorer.service.material import taught_material
 
-        from explorer.training.dataset import pair_data
-        from explorer.training.finetune import DEFAULT, Surroundings, finetune
+        choices = self._on_base(choices)
+        encoder = self.models.encoder(choices.base)
+        material = taught_material(self.library.store, self.pairs())
+        yield from fine_tune(self.models.encoders, material, choices, bank=self.caches.bank(encoder))
 
-        if encoder.config.model != "hcmi":
-            raise ExplorerError(
-                f"{base} is an HGR model, and fine-tuning here is HCMI's; choose an HCMI model on the Models tab"
-            )
-        pairs, features, others = self._material(store)
-        data = pair_data(pairs, features, lambda texts: encoder.texts(texts))
-        config = replace(DEFAULT, **{k: v for k, v in arguments.items() if k in ("epochs", "lr", "seed", "batch_size")})
-        around = Surroundings(library=tuple(f.vectors.astype(np.float32) for f in others), bank=bank)
-        steps = finetune(encoder.model, data, config, around=around, frames=12)
-        curve: list[list[float]] = []
-        outcome = yield from follow(
-            steps, f"{len(data)} captions of {len({pair.file for pair in pairs})} videos", curve=curve
-        )
-        name = self.keep(outcome, encoder, shelf, base, data=len(data))
-        yield Progress("done", summary={**outcome.as_json(), "checkpoint": name, "curve": curve})
+    def train_file(self, request: TrainRequest) -> Iterator[Progress]:
+        """Fine-tune on a captions file, in this thread; the last record's summary is that of `fine_tune`.
 
-    def _material(self, store: Store) -> tuple[list[CaptionPair], dict[str, FrameFeatures], list[FrameFeatures]]:
-        pairs = self.pairs()
-        if not pairs:
-            raise ExplorerError("nothing has been taught yet; write captions of your videos first")
-        known = {video.path: video for video in store.videos() if video.set_id is not None}
-        wanted = {pair.file for pair in pairs}
-        features = {path: store.features(known[path].id) for path in sorted(wanted & known.keys())}
-        if not features:
-            raise ExplorerError("none of the captioned files is in the index; add their folder and index it first")
-        others = [known[path] for path in sorted(known.keys() - wanted)]
-        step = max(1, len(others) // SURROUNDING)
-        return (
-            [pair for pair in pairs if pair.file in features],
-            features,
-            [store.features(v.id) for v in others[::step]],
-        )
+        Raises:
+            ExplorerError: captions or videos that cannot be used, or a base that cannot be trained.
+        """
+        from explorer.service.fine_tune import fine_tune
+        from explorer.service.material import captioned_material
+        from explorer.service.unfrozen import train_unfrozen
+        from explorer.training.captions import read_captions
 
-    def keep(
-        self, outcome: Outcome, encoder: Encoder, shelf: Shelf, base: str, *, data: int, name: str | None = None
-    ) -> str:
-        """Save what was learned; the base's name where nothing was kept."""
-        if not outcome.kept:
-            return base
-        return self.save(
-            outcome.model,
-            encoder,
-            shelf,
-            base,
-            data=f"{data} captions",
-            name=name,
-            metrics={"before": outcome.before, "after": outcome.after},
-        )
+        captions, choices = read_captions(request.captions), self._on_base(request.choices)
+        if request.unfreeze != "none":
+            yield from train_unfrozen(self.models.encoders, captions, replace(request, choices=choices))
+            return
+        encoder = self.models.encoder(choices.base)
+        material = captioned_material(self.library, encoder, captions, request.videos)
+        yield from fine_tune(self.models.encoders, material, choices, bank=self.caches.bank(encoder))
 
-    def save(
-        self,
-        model: Any,
-        encoder: Encoder,
-        shelf: Shelf,
-        base: str,
-        *,
-        data: str,
-        metrics: dict[str, Any],
-        name: str | None = None,
-    ) -> str:
-        """A trained model as a checkpoint of the person's own, on the base's tower; its name."""
-        from explorer.model.checkpoint import describe, prune, save
-
-        parent = shelf.settings.data_dir / "checkpoints"
-        name = name or time.strftime("tuned-%Y%m%d-%H%M%S")
-        about = describe(shelf.folder(base))
-        tower_of = base if "tower.safetensors" in about["files"] else about.get("tower_of")
-        save(
-            parent / name,
-            model,
-            {"tower": encoder.tower_name, "tower_of": tower_of, "base": base, "data": data, "metrics": metrics},
-        )
-        prune(parent, keep=KEPT_MODELS)
-        shelf.forget(name)
-        return name
+    def _on_base(self, choices: FineTuneRequest) -> FineTuneRequest:
+        return replace(choices, base=choices.base or self.models.current)
 
 
-def follow(
-    steps: Iterator[TrainStep], what: str, *, curve: list[list[float]] | None = None
-) -> Generator[Progress, None, Any]:
-    """Training steps as progress with a live curve [[step, loss, lr], ...], written into `curve`; the value is the
-    generator's own."""
-    curve = [] if curve is None else curve
-    count = 0
-    while True:
-        try:
-            step = next(steps)
-        except StopIteration as end:
-            return end.value
-        count += 1
-        if "loss" in step.losses:
-            curve.append([count, round(step.losses["loss"], 5), step.lr])
-        if len(curve) > CURVE_POINTS:
-            curve[:] = curve[::2]
-        yield Progress(
-            "train",
-            step.step,
-            step.steps,
-            f"{what}, epoch {step.epoch + 1}",
-            eta=step.eta,
-            summary={"curve": list(curve)},
-        )
+def _caption(line: Line) -> Lesson:
+    start, end = as_number(line.get("start")), as_number(line.get("end"))
+    return Lesson("caption", str(line.get("file", "")), str(line.get("caption", "")), start, end)
 
 
-def _around(line: dict[str, Any]) -> tuple[float | None, float | None]:
+def _around(judgement: Judgement) -> tuple[float | None, float | None]:
     """A clip or frame judgement teaches its surroundings, not the whole file."""
-    at, reach = line.get("time"), {"clip": 2.0, "frame": 0.5}.get(line.get("kind", ""))
-    return (None, None) if at is None or reach is None else (max(0.0, at - reach), at + reach)
+    reach = REACH.get(judgement.kind)
+    if judgement.time is None or reach is None:
+        return None, None
+    return max(0.0, judgement.time - reach), judgement.time + reach

@@ -6,7 +6,7 @@ import copy
 import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -134,7 +134,7 @@ def fit(
     save_every: int = SAVE_EVERY,
     frames: int = 12,
     penalty: Penalty | None = None,
-) -> Iterator[TrainStep]:
+) -> Generator[TrainStep, None, None]:
     """Train in place, a record a step; not asking for the next record stops it, and the same call goes on later.
 
     With validation pairs the model ends with the weights of the best epoch by rsum, the start among them (so the

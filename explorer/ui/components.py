@@ -10,14 +10,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from explorer.records import LevelWeights
+from explorer.service.answers import Status
 from explorer.ui.cards import LEVEL_HELP, LEVEL_NAMES
 from explorer.ui.charts import evidence
 from explorer.ui.render import render
+
+if TYPE_CHECKING:
+    from explorer.service import Explorer
 
 SCRIPTS = "".join(
     f'<script src="/assets/{name}.js"></script>' for name in ("core", "player", "results", "heat", "charts", "pulse")
@@ -73,9 +77,9 @@ def panel(value: str = "", **more: Any) -> gr.HTML:
 # ---- search
 
 
-def welcome(status: dict[str, Any], *, filling: bool = False) -> str:
+def welcome(status: Status, *, filling: bool = False) -> str:
     """The empty search: what to do next, in this state of the library; `filling`: videos are being added now."""
-    return render("welcome", videos=status.get("videos", 0), filling=filling, examples=EXAMPLES)
+    return render("welcome", videos=status.videos, filling=filling, examples=EXAMPLES)
 
 
 def header() -> gr.HTML:
@@ -139,7 +143,7 @@ def weights() -> gr.HTML:
     return html(sliders(LevelWeights()), "weights", "weigh", elem_id="hx-weights")
 
 
-def bound(handler: Callable[..., Any], explorer: Any) -> Callable[..., Any]:
+def bound(handler: Callable[..., Any], explorer: Explorer) -> Callable[..., Any]:
     """A handler (explorer, state, data) as a listener of an event that carries data."""
 
     def listen(state: Any, event: gr.EventData) -> Any:

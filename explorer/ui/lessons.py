@@ -2,40 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
-from explorer.records import LEVELS, Job
+from explorer.records import Job
+from explorer.service.answers import Fact, HeldOut, Lesson, ModelCard, Recalls, TrainingReport
 from explorer.ui.cards import LEVEL_NAMES
 from explorer.ui.panels import button, empty, job_item
-from explorer.ui.present import count, day, name, safe, size, span
+from explorer.ui.present import count, name, safe, size, span
 
 
-def recalls(metrics: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The rows of a metrics record that hold recalls, in the order a person compares them."""
-    table = metrics.get("text_to_video", metrics)
-    order = ("mean_pool", *LEVELS, "total")
-    return [(row, table[row]) for row in order if isinstance(table.get(row), dict)]
-
-
-def measured(metrics: dict[str, Any], where: str = "") -> list[tuple[str, dict[str, Any]]]:
-    """Every set that a checkpoint's record holds recalls of, named by its place there; what it was chosen by is left
-    out."""
-    if recalls(metrics):
-        return [(where or str(metrics.get("data", "")), metrics)]
-    inner = [(key, value) for key, value in metrics.items() if isinstance(value, dict) and key not in ("val", "before")]
-    return [one for key, value in inner for one in measured(value, f"{where} {key}".strip())]
-
-
-def metric_table(metrics: dict[str, Any]) -> str:
+def metric_table(rows: Mapping[str, Recalls]) -> str:
     """R@1, R@5, R@10 and median rank of each level beside the tower alone."""
     names = {"mean_pool": "tower alone", "total": "total", **LEVEL_NAMES}
     told = {"mean_pool": "Frame features averaged, without the hierarchy: what the levels must beat"}
-    rows = "".join(
+    lines = "".join(
         f'<tr class="hx-{safe(row)}" title="{told.get(row, "")}"><th>{names[row]}</th>'
-        + "".join(f"<td>{number(values.get(key))}</td>" for key in ("R@1", "R@5", "R@10", "median_rank"))
+        + "".join(f"<td>{number(value)}</td>" for value in (found.r1, found.r5, found.r10, found.median_rank))
         + "</tr>"
-        for row, values in recalls(metrics)
+        for row, found in rows.items()
     )
     head = (
         '<th title="Text to video, in percent: how often the right video is first">R@1</th>'
@@ -44,16 +28,16 @@ def metric_table(metrics: dict[str, Any]) -> str:
         '<th title="The rank in the middle of all; 1 is best">median rank</th>'
     )
     return (
-        f'<table class="hx-table"><thead><tr><th></th>{head}</tr></thead><tbody>{rows}</tbody></table>' if rows else ""
+        f'<table class="hx-table"><thead><tr><th></th>{head}</tr></thead><tbody>{lines}</tbody></table>' if rows else ""
     )
 
 
-def number(value: object) -> str:
+def number(value: float | None) -> str:
     """A metric with one decimal, or a dash where it was not measured."""
-    return f"{value:.1f}" if isinstance(value, (int, float)) and not isinstance(value, bool) else "–"
+    return "–" if value is None else f"{value:.1f}"
 
 
-def models(found: Sequence[dict[str, Any]]) -> str:
+def models(found: Sequence[ModelCard]) -> str:
     """One card a model folder."""
     if not found:
         return empty(
@@ -62,41 +46,35 @@ def models(found: Sequence[dict[str, Any]]) -> str:
     return f'<div class="hx-models">{"".join(model(one) for one in found)}</div>'
 
 
-def model(one: dict[str, Any]) -> str:
+def model(one: ModelCard) -> str:
     """One model: what it is, how well it finds, whether it is the one in use."""
-    current = bool(one.get("current"))
-    facts = [str(one.get("model") or "hcmi").upper(), f"tower {one.get('tower') or '?'}"]
-    facts += [size(one["size"])] if one.get("size") else []
-    facts += [when(one["created"])] if one.get("created") else []
+    facts = [one.kind.upper(), f"tower {one.tower or '?'}"]
+    facts += [size(one.size)] if one.size else []
+    facts += [one.created[:16]] if one.created else []
     use = (
         '<span class="hx-tag hx-current-model">in use</span>'
-        if current
-        else button("Use", "use", one["name"], title="Search with this model; stored frame features are kept")
+        if one.current
+        else button("Use", "use", one.name, title="Search with this model; stored frame features are kept")
     )
-    mark = '<span class="hx-tag">not kept</span>' if one.get("kept") is False else ""
+    mark = '<span class="hx-tag">not kept</span>' if not one.kept else ""
     tables = "".join(
-        metric_table(table) + (f'<p class="hx-fine">measured on {safe(where)}</p>' if where else "")
-        for where, table in measured(one.get("metrics") or {})
+        metric_table(found.rows) + (f'<p class="hx-fine">measured on {safe(found.data)}</p>' if found.data else "")
+        for found in one.measured
     )
     tables = tables or "<p>Not evaluated yet: run <code>python -m explorer evaluate</code>.</p>"
     return (
-        f'<section class="hx-card-plain{" hx-current" if current else ""}">'
-        f'<div class="hx-line"><h3>{safe(one["name"])}</h3>{mark}{use}</div>'
-        f'<p class="hx-fine" title="sha256 {safe(one.get("sha256", ""))}">{safe(" · ".join(facts))}</p>'
+        f'<section class="hx-card-plain{" hx-current" if one.current else ""}">'
+        f'<div class="hx-line"><h3>{safe(one.name)}</h3>{mark}{use}</div>'
+        f'<p class="hx-fine" title="sha256 {safe(one.sha256)}">{safe(" · ".join(facts))}</p>'
         f"{tables}</section>"
     )
 
 
-def when(created: object) -> str:
-    """A date, kept as seconds or as text."""
-    return day(created) if isinstance(created, (int, float)) else str(created)[:16]
-
-
-def doctor(found: Iterable[dict[str, Any]]) -> str:
+def doctor(found: Iterable[Fact]) -> str:
     """The checks of this installation."""
     rows = "".join(
-        f'<tr class="hx-{"good" if one.get("ok") else "bad"}"><td>{"✓" if one.get("ok") else "✕"}</td>'
-        f"<th>{safe(one['name'])}</th><td>{safe(one.get('value', ''))}</td></tr>"
+        f'<tr class="hx-{"good" if one.ok else "bad"}"><td>{"✓" if one.ok else "✕"}</td>'
+        f"<th>{safe(one.name)}</th><td>{safe(one.value)}</td></tr>"
         for one in found
     )
     return f'<table class="hx-table hx-doctor"><tbody>{rows}</tbody></table>'
@@ -105,7 +83,7 @@ def doctor(found: Iterable[dict[str, Any]]) -> str:
 # ---- teaching
 
 
-def captions(found: Sequence[dict[str, Any]]) -> str:
+def captions(found: Sequence[Lesson]) -> str:
     """What the person has taught so far."""
     if not found:
         return empty(
@@ -114,14 +92,10 @@ def captions(found: Sequence[dict[str, Any]]) -> str:
             "20 to 200 captions make a difference.",
         )
     lines = "".join(
-        f"<li><div><b>{safe(one.get('caption') or one.get('text', ''))}</b>"
-        f"<span>{name(str(one.get('file') or one.get('path') or ''))}"
-        + (
-            f" · {span(one['start'], one['end'])}"
-            if one.get("start") is not None and one.get("end") is not None
-            else ""
-        )
-        + f'</span></div><span class="hx-tag">{safe(one.get("kind", "caption"))}</span></li>'
+        f"<li><div><b>{safe(one.text)}</b>"
+        f"<span>{name(one.file)}"
+        + (f" · {span(one.start, one.end)}" if one.start is not None and one.end is not None else "")
+        + f'</span></div><span class="hx-tag">{safe(one.kind)}</span></li>'
         for one in reversed(found)
     )
     return (
@@ -137,37 +111,30 @@ HELD = {
 }
 
 
-def outcome(summary: dict[str, Any]) -> str:
+def outcome(report: TrainingReport) -> str:
     """What a training run did: before and after for each level on every held-out set, and what can be done with the
     new model."""
-    before, after = summary.get("before") or {}, summary.get("after") or {}
-    tables = "".join(
-        compared(
-            dict(recalls(before[held] if held else before)), dict(recalls(after[held] if held else after)), HELD[held]
-        )
-        for held in HELD
-        if not held or (held in before and held in after)
-    )
+    tables = "".join(compared(held, HELD[held.name]) for held in report.held_out)
     if not tables:
         return ""
-    label = summary.get("checkpoint", "")
     back = button("Roll back", "back", title="Return to the model before")
     told = "The new model would make search worse on captions it never saw, so it was not kept."
-    if summary.get("kept") is not False:
+    if report.kept:
+        label = report.checkpoint
         told = f"<b>{safe(label)}</b> does not fall behind on captions it never saw. Keep it to search with it."
         back = button("Keep", "keep", label, title="Use the new model from now on", kind="hx-primary") + back
     return f'<div class="hx-outcome"><p>{told}</p>{tables}<div class="hx-buttons">{back}</div></div>'
 
 
-def compared(before: dict[str, Any], after: dict[str, Any], title: str) -> str:
+def compared(held: HeldOut, title: str) -> str:
     """Before and after of one held-out set, a row a level; empty where nothing was measured."""
     names = {"mean_pool": "tower alone", "total": "total", **LEVEL_NAMES}
     rows = "".join(
         f"<tr class='hx-{row}'><th>{names[row]}</th>"
-        + "".join(change(before[row], after[row], key) for key in ("R@1", "R@5", "R@10"))
+        + "".join(change(getattr(old, key), getattr(new, key)) for key in ("r1", "r5", "r10"))
         + "</tr>"
-        for row in after
-        if row in before
+        for row, new in held.after.items()
+        if (old := held.before.get(row))
     )
     head = "".join(
         f'<th title="Percent whose video came among the first {k}, before → after">R@{k}</th>' for k in (1, 5, 10)
@@ -179,15 +146,14 @@ def compared(before: dict[str, Any], after: dict[str, Any], title: str) -> str:
     )
 
 
-def change(before: dict[str, Any], after: dict[str, Any], key: str) -> str:
+def change(old: float | None, new: float | None) -> str:
     """One cell of before and after."""
-    old, new = before.get(key), after.get(key)
     way = "" if old is None or new is None or old == new else " class='hx-good'" if new > old else " class='hx-bad'"
     return f"<td{way}>{number(old)} → {number(new)}</td>"
 
 
-def training(job: Job | None) -> str:
+def training(job: Job | None, report: TrainingReport) -> str:
     """The state of the newest fine-tuning."""
     if job is None:
         return ""
-    return f'<ul class="hx-list">{job_item(job)}</ul>' + outcome(job.progress.summary)
+    return f'<ul class="hx-list">{job_item(job)}</ul>' + outcome(report)

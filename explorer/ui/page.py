@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -16,6 +16,9 @@ from explorer.ui.tabs import library as library_tab
 from explorer.ui.tabs import models as models_tab
 from explorer.ui.tabs import search as search_tab
 from explorer.ui.tabs import teach as teach_tab
+
+if TYPE_CHECKING:
+    from explorer.service import Explorer
 
 STYLE = ASSETS / "style.css"
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
@@ -74,7 +77,7 @@ def mount_options() -> dict[str, Any]:
     return {"theme": theme(), "css_paths": [css_path()], "head": head(), "js": components.FOCUS}
 
 
-def build(explorer: Any) -> gr.Blocks:
+def build(explorer: Explorer) -> gr.Blocks:
     """The whole page over a service; opens before the model has loaded."""
     with gr.Blocks(title="HCMI Explorer", analytics_enabled=False, fill_width=True) as page:
         header = components.header()
@@ -107,24 +110,24 @@ def build(explorer: Any) -> gr.Blocks:
     return page
 
 
-def working(explorer: Any) -> bool:
+def working(explorer: Explorer) -> bool:
     """Whether anything changes by itself: a job under way, or the model still loading."""
-    return explorer.status().get("model") == "loading" or any(
-        job.state in ("queued", "running") for job in explorer.jobs()
+    return explorer.status().model == "loading" or any(
+        job.state in ("queued", "running") for job in explorer.jobs.list()
     )
 
 
-def ticked(explorer: Any) -> Any:
+def ticked(explorer: Explorer) -> Any:
     """Header, library and training as they stand; the timer rests where nothing is under way."""
 
     def run() -> tuple[Any, ...]:
-        header = panels.header(explorer.status(), list(explorer.jobs()))
+        header = panels.header(explorer.status(), explorer.jobs.list())
         return header, *library_tab.shown(explorer), *teach_tab.shown(explorer), gr.Timer(active=working(explorer))
 
     return run
 
 
-def welcoming(explorer: Any) -> Any:
+def welcoming(explorer: Explorer) -> Any:
     """The empty search, the tools and the model's own weights; a result on the page stays."""
 
     def run(view: View) -> tuple[Any, ...]:
@@ -136,31 +139,31 @@ def welcoming(explorer: Any) -> Any:
     return run
 
 
-def opened_library(explorer: Any) -> Any:
+def opened_library(explorer: Explorer) -> Any:
     """The Library tab was opened."""
 
     def run(text: str | None) -> tuple[str, ...]:
-        return *library_tab.shown(explorer), panels.videos(explorer.videos(text or ""))
+        return *library_tab.shown(explorer), panels.videos(explorer.library.videos(text or ""))
 
     return run
 
 
-def opened_models(explorer: Any) -> Any:
+def opened_models(explorer: Explorer) -> Any:
     """The Models tab was opened."""
 
     def run() -> tuple[str, str]:
-        return lessons.models(explorer.models()), lessons.doctor(explorer.doctor())
+        return lessons.models(explorer.models.list()), lessons.doctor(explorer.doctor())
 
     return run
 
 
-def opened_teach(explorer: Any) -> Any:
+def opened_teach(explorer: Explorer) -> Any:
     """The Teach tab was opened."""
 
     def run() -> tuple[Any, ...]:
         return (
             gr.Dropdown(choices=teach_tab.choices(explorer)),
-            lessons.captions(explorer.captions()),
+            lessons.captions(explorer.teaching.lessons()),
             *teach_tab.shown(explorer),
         )
 

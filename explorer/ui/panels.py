@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from explorer.records import Failure, Job, Note, Progress
+from explorer.service.answers import Folder, Status, Video
 from explorer.ui.present import clock, count, length, name, safe
 
 ACTIVE = ("queued", "running", "paused")
@@ -43,25 +43,25 @@ def filling(jobs: Sequence[Job]) -> bool:
 # ---- status
 
 
-def model_state(status: dict[str, Any]) -> str:
+def model_state(status: Status) -> str:
     """Whether the model can answer, in one word and one sentence."""
-    state = status.get("model", "loading")
+    state = status.model
     words = {
         "loading": "model loading…",
-        "ready": f"ready on {str(status.get('device') or 'cpu').split(',')[0]}",
+        "ready": f"ready on {(status.device or 'cpu').split(',')[0]}",
         "failed": "model failed",
     }
-    told = status.get("message") or {
+    told = status.message or {
         "loading": "The page works already; the first search waits for the model",
-        "ready": f"Checkpoint {status.get('checkpoint', '')} on {status.get('device') or 'cpu'}",
+        "ready": f"Checkpoint {status.checkpoint} on {status.device or 'cpu'}",
     }.get(state, "")
     return f'<span class="hx-state hx-{safe(state)}" title="{safe(told)}"><i></i>{safe(words.get(state, state))}</span>'
 
 
-def header(status: dict[str, Any], jobs: Sequence[Job]) -> str:
+def header(status: Status, jobs: Sequence[Job]) -> str:
     """The line on top of the page: name, library, model, work under way."""
     working = [job for job in jobs if job.state in ACTIVE]
-    parts = [f'<span title="Indexed videos">{count(status.get("videos", 0), "video")}</span>']
+    parts = [f'<span title="Indexed videos">{count(status.videos, "video")}</span>']
     if working:
         parts.append(f'<span class="hx-working" title="See the Library tab">{safe(short(working[0]))}</span>')
     parts.append(model_state(status))
@@ -71,11 +71,11 @@ def header(status: dict[str, Any], jobs: Sequence[Job]) -> str:
     )
 
 
-def news(status: dict[str, Any]) -> str:
+def news(status: Status) -> str:
     """What the service wants the person to know, each in a line that can be put away."""
-    told = [(line, "warn") for line in str(status.get("notice") or "").splitlines()]
-    if status.get("model") == "failed":
-        told.append((f"The model cannot be loaded: {status.get('message') or 'see the Models tab'}", "error"))
+    told = [(sentence, "warn") for sentence in status.notices]
+    if status.model == "failed":
+        told.append((f"The model cannot be loaded: {status.message or 'see the Models tab'}", "error"))
     return "".join(
         f'<div class="hx-notice hx-news hx-{kind}" role="status" data-news="{safe(text)}"><b>{safe(text)}</b>'
         '<button type="button" class="hx-link" data-dismiss title="Put this away" aria-label="Put this away">×</button></div>'
@@ -91,15 +91,15 @@ def short(job: Job) -> str:
     return KINDS.get(job.kind, job.kind) + share + (" (paused)" if job.state == "paused" else "")
 
 
-def counts(status: dict[str, Any]) -> str:
+def counts(status: Status) -> str:
     """The library in numbers."""
     cells = [
-        ("videos", status.get("videos", 0), "Files that can be searched"),
-        ("moments", status.get("windows", 0), "Windows of a file that are searched, half of each overlapping the next"),
-        ("of video", length(status.get("seconds", 0.0)), "Length of all indexed videos"),
-        ("failed", status.get("failed", 0), "Files that could not be indexed; the reasons are below"),
-        ("missing", status.get("missing", 0), "Files that are gone; their index is kept"),
-        ("offline", status.get("offline", 0), "Files of folders that cannot be reached now; nothing is removed"),
+        ("videos", status.videos, "Files that can be searched"),
+        ("moments", status.windows, "Windows of a file that are searched, half of each overlapping the next"),
+        ("of video", length(status.seconds), "Length of all indexed videos"),
+        ("failed", status.failed, "Files that could not be indexed; the reasons are below"),
+        ("missing", status.missing, "Files that are gone; their index is kept"),
+        ("offline", status.offline, "Files of folders that cannot be reached now; nothing is removed"),
     ]
     made = "".join(
         f'<div title="{told}"><b>{value if isinstance(value, str) else f"{value:,}"}</b><span>{label}</span></div>'
@@ -112,7 +112,7 @@ def counts(status: dict[str, Any]) -> str:
 # ---- library
 
 
-def folders(found: Sequence[dict[str, Any]]) -> str:
+def folders(found: Sequence[Folder]) -> str:
     """The folders of the library with their state."""
     if not found:
         return empty(
@@ -123,9 +123,9 @@ def folders(found: Sequence[dict[str, Any]]) -> str:
     return f'<ul class="hx-list">{"".join(folder(one) for one in found)}</ul>'
 
 
-def folder(one: dict[str, Any]) -> str:
+def folder(one: Folder) -> str:
     """One folder: path, how many videos, state, what can be done."""
-    state, failed = one.get("state", ""), one.get("failed", 0)
+    state, failed = one.state, one.failed
     told = {
         "offline": "This folder cannot be reached now. Its index is kept; connect the drive and index again.",
         "online": "The folder can be read",
@@ -134,10 +134,10 @@ def folder(one: dict[str, Any]) -> str:
     bad = f' · <span class="hx-bad">{failed} failed</span>' if failed else ""
     ask = "Remove this folder from the library? Its videos stay where they are; only their index goes."
     return (
-        f'<li><div><b class="hx-path" title="{safe(one["path"])}">{safe(one["path"])}</b>'
-        f"<span>{count(one.get('videos', 0), 'video')}{bad}</span></div>"
+        f'<li><div><b class="hx-path" title="{safe(one.path)}">{safe(one.path)}</b>'
+        f"<span>{count(one.videos, 'video')}{bad}</span></div>"
         f'<span class="hx-tag hx-{safe(state)}" title="{safe(told)}">{safe(state)}</span>'
-        f"{button('Remove', 'remove', one['id'], title='Take this folder out of the library', confirm=ask)}</li>"
+        f"{button('Remove', 'remove', one.id, title='Take this folder out of the library', confirm=ask)}</li>"
     )
 
 
@@ -237,16 +237,16 @@ def notes(found: Sequence[Note]) -> str:
     return f'<h3>Read otherwise than expected</h3><ul class="hx-list">{lines}</ul>{rest}' if found else ""
 
 
-def videos(found: Sequence[dict[str, Any]]) -> str:
+def videos(found: Sequence[Video]) -> str:
     """The indexed files, as a table."""
     if not found:
         return empty("No video here.", "Add a folder above, or change the words of this filter.")
     rows = "".join(
-        f'<tr><td title="{safe(one["path"])}">{safe(one.get("name") or one["path"])}</td>'
-        f"<td>{clock(one.get('duration') or 0)}</td>"
-        f"<td>{one.get('width') or '?'}×{one.get('height') or '?'}</td><td>{safe(one.get('codec') or '')}</td>"
-        f'<td>{one.get("windows", 0)}</td><td title="{safe(one.get("reason") or "")}">{safe(one.get("state", ""))}</td>'
-        f"<td>{button('Show', 'reveal', one['public_id'], title='Show in the file manager')}</td></tr>"
+        f'<tr><td title="{safe(one.path)}">{safe(one.name)}</td>'
+        f"<td>{clock(one.duration)}</td>"
+        f"<td>{one.width or '?'}×{one.height or '?'}</td><td>{safe(one.codec)}</td>"
+        f'<td>{one.windows}</td><td title="{safe(one.reason)}">{safe(one.state)}</td>'
+        f"<td>{button('Show', 'reveal', one.public_id, title='Show in the file manager')}</td></tr>"
         for one in found
     )
     return (

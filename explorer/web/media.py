@@ -5,12 +5,16 @@ from __future__ import annotations
 import logging
 import os
 import stat
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
 from explorer.records import ExplorerError
+from explorer.service.answers import Playable
+
+if TYPE_CHECKING:
+    from explorer.service import Explorer
 
 log = logging.getLogger(__name__)
 
@@ -40,12 +44,17 @@ def _sentence(status: int, message: str) -> JSONResponse:
     return JSONResponse({"state": "failed", "message": message}, status_code=status)
 
 
-def _playable(explorer: Any, public_id: str) -> dict[str, Any] | None:
-    """What the service says of a video: state, progress, path, message; None where the id names nothing."""
+def _public(answer: Playable) -> dict[str, str | float]:
+    """What the page may know of an answer: all but the path."""
+    return {"state": answer.state, "progress": answer.progress, "message": answer.message}
+
+
+def _playable(explorer: Explorer, public_id: str) -> Playable | None:
+    """What the service says of a video; None where the id names nothing."""
     try:
-        return explorer.request_playable(public_id)
+        return explorer.playback.playable(public_id)
     except ExplorerError as error:
-        return {"state": "failed", "progress": 0.0, "path": "", "message": str(error)}
+        return Playable("failed", message=str(error))
 
 
 def _stat_file(path: str) -> os.stat_result:
@@ -91,8 +100,8 @@ def send_file(path: str) -> Response:
     return FileResponse(path, stat_result=found, media_type=media_type(path), headers=KEEP)
 
 
-def router(explorer: Any) -> APIRouter:
-    """Routes over a service with `request_playable(public_id)` and `still(public_id, frame)`."""
+def router(explorer: Explorer) -> APIRouter:
+    """Routes over what the service's playback knows."""
     routes = APIRouter()
 
     @routes.api_route("/media/{public_id}", methods=["GET", "HEAD"])
@@ -100,25 +109,23 @@ def router(explorer: Any) -> APIRouter:
         answer = _playable(explorer, public_id)
         if answer is None:
             return _sentence(404, "No video of the library has this address.")
-        if answer["state"] == "ready":
+        if answer.state == "ready":
             _forget_several_ranges(request)
-            return send_file(answer["path"])
-        public = {name: answer.get(name) for name in ("state", "progress", "message")}
-        return JSONResponse(public, status_code=202 if answer["state"] == "making" else 422)
+            return send_file(answer.path)
+        return JSONResponse(_public(answer), status_code=202 if answer.state == "making" else 422)
 
     @routes.get("/media/{public_id}/state")
     def state(public_id: str) -> Response:
         answer = _playable(explorer, public_id)
         if answer is None:
             return _sentence(404, "No video of the library has this address.")
-        if answer["state"] == "ready" and not _readable(answer["path"]):
-            answer = {"state": "failed", "progress": 0.0, "message": GONE}
-        public = {name: answer.get(name) for name in ("state", "progress", "message")}
-        return JSONResponse(public, headers={"Cache-Control": "no-store"})
+        if answer.state == "ready" and not _readable(answer.path):
+            answer = Playable("failed", message=GONE)
+        return JSONResponse(_public(answer), headers={"Cache-Control": "no-store"})
 
     @routes.api_route("/still/{public_id}/{frame}", methods=["GET", "HEAD"])
     def still(public_id: str, frame: int) -> Response:
-        jpeg = explorer.still(public_id, frame)
+        jpeg = explorer.playback.still(public_id, frame)
         if jpeg is None:
             return _sentence(404, "There is no still of this moment; index the file again to make it.")
         return Response(jpeg, media_type="image/jpeg", headers=KEEP_STILL)

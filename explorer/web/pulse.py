@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import secrets
 import zlib
-from typing import Any
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
 
-def state_of(explorer: Any) -> str:
+
+def state_of(explorer: Explorer) -> str:
     """A short text that is another one whenever a job or the model is in another state.
 
     A job under way changes it too: the page then looks at the job itself, as often as it likes.
     """
-    jobs = [(job.id, job.kind, job.state) for job in explorer.jobs()]
-    return f"{zlib.crc32(repr((jobs, explorer.status().get('model'))).encode()):08x}"
+    jobs = [(job.id, job.kind, job.state) for job in explorer.jobs.list()]
+    return f"{zlib.crc32(repr((jobs, explorer.status().model)).encode()):08x}"
 
 
-def router(explorer: Any) -> APIRouter:
+def router(explorer: Explorer) -> APIRouter:
     """GET /pulse: {"app", "start", "state"}. `start` names this start of the app, `state` what it is doing."""
     routes, start = APIRouter(), secrets.token_hex(8)
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     import uvicorn
     from fastapi import FastAPI
 
+    from explorer.service import Explorer
+
 log = logging.getLogger(__name__)
 
 PORTS_TRIED = 100
@@ -88,14 +90,14 @@ def _add_assets(app: FastAPI) -> None:
         app.add_api_route(f"/assets/{name}", giver(path), methods=["GET"], include_in_schema=False, response_model=None)
 
 
-def _page(explorer: Any) -> tuple[gradio.Blocks, dict[str, Any]]:
+def _page(explorer: Explorer) -> tuple[gradio.Blocks, dict[str, Any]]:
     """The page and what Gradio wants beside it."""
     from explorer.ui import page
 
     return page.build(explorer), page.mount_options()
 
 
-def _assemble(explorer: Any, port: int, blocks: gradio.Blocks | None) -> FastAPI:
+def _assemble(explorer: Explorer, port: int, blocks: gradio.Blocks | None) -> FastAPI:
     """Health, assets, media and the page, with no guard yet. Gradio is imported here and nowhere before."""
     import gradio
     from fastapi import FastAPI
@@ -128,7 +130,7 @@ def _assemble(explorer: Any, port: int, blocks: gradio.Blocks | None) -> FastAPI
 
 
 def create_app(
-    explorer: Any, *, port: int, token: str, uploads: str = "", blocks: gradio.Blocks | None = None
+    explorer: Explorer, *, port: int, token: str, uploads: str = "", blocks: gradio.Blocks | None = None
 ) -> FastAPI:
     """The whole web side behind its guard.
 
@@ -182,7 +184,7 @@ def settings_of(app: Any) -> uvicorn.Config:
 
 
 def run(
-    explorer: Any,
+    explorer: Explorer,
     listening: socket.socket,
     *,
     token: str,
@@ -217,7 +219,7 @@ def run(
 
 
 def serve(
-    explorer: Any,
+    explorer: Explorer,
     settings: Settings,
     *,
     open_browser: bool = True,

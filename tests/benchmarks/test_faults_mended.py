@@ -61,14 +61,14 @@ def test_a_search_is_answered_though_the_history_cannot_be_written(
 ) -> None:
     with common.open_app(tmp_path) as app:
         monkeypatch.setattr(os, "fsync", full)
-        assert app.search("red").hits == () and app.history() == ["red"]
+        assert app.searches.search("red").hits == () and app.desk.history() == ["red"]
 
 
 def test_closing_on_a_full_disk_lets_the_next_one_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     library = common.make_library(tmp_path / "library", videos=1)
     app = common.open_app(tmp_path / "data")
-    common.stands_still(app, app.add_folder(str(library)))
-    app.search("red")
+    common.stands_still(app, app.library.add_folder(str(library)))
+    app.searches.search("red")
     with monkeypatch.context() as patch:
         patch.setattr(VectorCache, "save", lambda self: (_ for _ in ()).throw(OSError(28, "No space left on device")))
         app.close()
@@ -98,7 +98,7 @@ def test_half_a_search_cache_is_never_kept(tmp_path: Path) -> None:
 
 def test_a_flipped_bit_of_the_desk_is_noticed_and_told(tmp_path: Path) -> None:
     one = desk.Desk(tmp_path)
-    one.save_search("a red car \udcff")
+    one.save("a red car \udcff")
     assert desk.Desk(tmp_path).saved() == ["a red car \udcff"] and not desk.Desk(tmp_path).notice
     one.path.write_text(one.path.read_text().replace("red", "rel"))
     again = desk.Desk(tmp_path)

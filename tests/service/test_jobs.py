@@ -14,6 +14,7 @@ import pytest
 
 from explorer.records import ExplorerError, Failure, Progress
 from explorer.service.jobs import Jobs
+from explorer.service.requests import IndexRequest, Request, SamplesRequest, TowerRequest
 from explorer.store.store import Store
 
 PROJECT = Path(__file__).resolve().parents[2]
@@ -27,12 +28,12 @@ class Work:
         self.gate = threading.Event()
         self.begun = threading.Event()
 
-    def __call__(self, arguments: dict) -> Iterator[Progress]:
+    def __call__(self, request: Request) -> Iterator[Progress]:
         self.made += 1
         try:
             for i in range(self.steps):
                 self.asked += 1
-                yield Progress("encode", done=i + 1, total=self.steps, current=str(arguments.get("name", "")))
+                yield Progress("encode", done=i + 1, total=self.steps, current=getattr(request, "tower", ""))
                 self.begun.set()
                 self.gate.wait(0.01)
         finally:
@@ -52,6 +53,13 @@ def jobs(store: Store):
     runner.close()
 
 
+def begin(jobs: Jobs, make, request: Request | None = None, *, stop=lambda: None) -> int:
+    """Start a job that is made by `make`; its number."""
+    request = request or IndexRequest()
+    jobs.register(type(request), make, stop=stop)
+    return jobs.start(request)
+
+
 def until(condition, seconds: float = 10.0) -> None:
     end = time.monotonic() + seconds
     while not condition() and time.monotonic() < end:
@@ -60,12 +68,12 @@ def until(condition, seconds: float = 10.0) -> None:
 
 
 def test_a_job_runs_to_its_end_and_is_remembered(jobs: Jobs, store: Store) -> None:
-    job = jobs.wait(jobs.start("index", {"name": "films"}, Work(5)), 10)
+    job = jobs.wait(begin(jobs, Work(5), TowerRequest("films")), 10)
     assert (job.state, job.progress.done, job.progress.current, job.arguments) == (
         "done",
         5,
         "films",
-        {"name": "films"},
+        {"tower": "films"},
     )
     assert job.finished >= job.created
     later = Jobs(store).get(job.id)  # as another start of the app reads it
@@ -74,8 +82,8 @@ def test_a_job_runs_to_its_end_and_is_remembered(jobs: Jobs, store: Store) -> No
 
 def test_one_of_a_kind_at_a_time_and_others_beside_it(jobs: Jobs) -> None:
     first, second, other = Work(), Work(3), Work(3)
-    a, b = jobs.start("index", {}, first), jobs.start("index", {}, second)
-    c = jobs.start("proxy", {}, other)
+    a, b = begin(jobs, first), begin(jobs, second)
+    c = begin(jobs, other, SamplesRequest())
     assert jobs.wait(c, 10).state == "done"
     assert jobs.get(a).state == "running" and jobs.get(b).state == "queued" and second.made == 0
     jobs.cancel(a)
@@ -85,12 +93,12 @@ def test_one_of_a_kind_at_a_time_and_others_beside_it(jobs: Jobs) -> None:
 def test_cancel_is_quick_and_wakes_a_generator_that_waits(jobs: Jobs) -> None:
     woken = threading.Event()
 
-    def stuck(arguments: dict) -> Iterator[Progress]:
+    def stuck(request: Request) -> Iterator[Progress]:
         yield Progress("decode")
         woken.wait(30)  # as if a child had to be killed first
         raise RuntimeError("the child is gone")
 
-    job = jobs.start("index", {}, stuck, stop=woken.set)
+    job = begin(jobs, stuck, stop=woken.set)
     until(lambda: jobs.get(job).progress.stage == "decode")
     began = time.monotonic()
     jobs.cancel(job)
@@ -99,7 +107,7 @@ def test_cancel_is_quick_and_wakes_a_generator_that_waits(jobs: Jobs) -> None:
 
 def test_pause_closes_the_generator_and_resume_makes_a_new_one(jobs: Jobs) -> None:
     work = Work()
-    job = jobs.start("index", {}, work)
+    job = begin(jobs, work)
     work.begun.wait(5)
     jobs.pause(job)
     assert jobs.wait(job, 5).state == "paused" and (work.made, work.closed) == (1, 1)
@@ -114,7 +122,7 @@ def test_pause_closes_the_generator_and_resume_makes_a_new_one(jobs: Jobs) -> No
 
 def test_queued_and_paused_jobs_can_be_cancelled(jobs: Jobs) -> None:
     first, second = Work(), Work()
-    a, b = jobs.start("index", {}, first), jobs.start("index", {}, second)
+    a, b = begin(jobs, first), begin(jobs, second)
     jobs.cancel(b)
     assert jobs.get(b).state == "cancelled" and second.made == 0
     first.begun.wait(5)
@@ -125,25 +133,25 @@ def test_queued_and_paused_jobs_can_be_cancelled(jobs: Jobs) -> None:
 
 
 def test_errors_become_one_sentence(jobs: Jobs) -> None:
-    def person(arguments: dict) -> Iterator[Progress]:
+    def person(request: Request) -> Iterator[Progress]:
         yield Progress("scan")
         raise ExplorerError("cannot read /x; check its permissions")
 
-    def ours(arguments: dict) -> Iterator[Progress]:
+    def ours(request: Request) -> Iterator[Progress]:
         raise KeyError("oops")
         yield
 
-    assert jobs.wait(jobs.start("a", {}, person), 5).error == "cannot read /x; check its permissions"
-    failed = jobs.wait(jobs.start("b", {}, ours), 5)
+    assert jobs.wait(begin(jobs, person), 5).error == "cannot read /x; check its permissions"
+    failed = jobs.wait(begin(jobs, ours), 5)
     assert failed.state == "failed" and "KeyError" in failed.error
 
 
 def test_failures_of_files_are_gathered(jobs: Jobs, store: Store) -> None:
-    def work(arguments: dict) -> Iterator[Progress]:
+    def work(request: Request) -> Iterator[Progress]:
         for i in range(5):
             yield Progress("decode", failures=(Failure(f"/v/{i % 3}.mp4", f"reason {i}"),))
 
-    job = jobs.wait(jobs.start("index", {}, work), 5)
+    job = jobs.wait(begin(jobs, work), 5)
     assert [(f.path, f.reason) for f in job.progress.failures] == [
         ("/v/0.mp4", "reason 3"),
         ("/v/1.mp4", "reason 4"),
@@ -158,7 +166,7 @@ def test_progress_is_written_at_most_four_times_a_second(jobs: Jobs, store: Stor
         lambda sql: written.append(sql) if sql.startswith("UPDATE jobs SET state") else None
     )
     began = time.monotonic()
-    jobs.wait(jobs.start("index", {}, Work(100)), 20)
+    jobs.wait(begin(jobs, Work(100)), 20)
     assert len(written) <= 4 * (time.monotonic() - began) + 3
 
 
@@ -166,13 +174,13 @@ def test_a_full_disk_pauses_and_the_job_goes_on_by_itself(store: Store) -> None:
     jobs = Jobs(store, room=1 << 60, look_every=0.05)  # no disk has that much room
     tries = []
 
-    def work(arguments: dict) -> Iterator[Progress]:
+    def work(request: Request) -> Iterator[Progress]:
         tries.append(1)
         yield Progress("encode", done=1)
         if len(tries) == 1:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    job = jobs.start("index", {}, work)
+    job = begin(jobs, work)
     until(lambda: jobs.get(job).state == "paused")
     assert "no space left" in jobs.get(job).error and store.counts().videos == 0  # reading still works
     jobs.room = 1  # the person frees some space
@@ -180,7 +188,7 @@ def test_a_full_disk_pauses_and_the_job_goes_on_by_itself(store: Store) -> None:
     assert len(tries) == 2 and jobs.get(job).error == ""
     jobs.room = 1 << 60
     tries.clear()
-    again = jobs.start("index", {}, work)
+    again = begin(jobs, work)
     until(lambda: jobs.get(again).state == "paused")
     jobs.cancel(again)
     until(lambda: jobs.get(again).state == "cancelled")
@@ -189,14 +197,14 @@ def test_a_full_disk_pauses_and_the_job_goes_on_by_itself(store: Store) -> None:
 
 def test_closing_the_app_interrupts_and_the_next_start_resumes(store: Store) -> None:
     jobs, work, waiting = Jobs(store), Work(), Work()
-    a, b = jobs.start("index", {"name": "x"}, work), jobs.start("index", {}, waiting)
+    a, b = begin(jobs, work, TowerRequest("x")), begin(jobs, waiting)
     work.begun.wait(5)
     jobs.close()
     assert work.closed == 1 and jobs.get(a).state == jobs.get(b).state == "interrupted"
     again, rest = Jobs(store), Work(3)
     with pytest.raises(ExplorerError, match="does not know"):
         again.resume(a)
-    again.register("index", rest)
+    again.register(TowerRequest, rest)
     again.resume(a)
     assert again.wait(a, 5).state == "done" and again.get(a).progress.current == "x"
 
@@ -206,14 +214,16 @@ def test_a_killed_app_leaves_interrupted_jobs(tmp_path: Path) -> None:
 import sys, time
 from explorer.store.store import Store
 from explorer.service.jobs import Jobs
+from explorer.service.requests import IndexRequest
 from explorer.records import Progress
-def work(arguments):
+def work(request):
     for i in range(10_000):
         yield Progress("encode", done=i)
         time.sleep(0.01)
 jobs = Jobs(Store(sys.argv[1]))
-jobs.start("index", {}, work)
-jobs.start("index", {}, work)
+jobs.register(IndexRequest, work)
+jobs.start(IndexRequest())
+jobs.start(IndexRequest())
 time.sleep(0.5)
 print("BEGUN", flush=True)
 time.sleep(60)
@@ -228,7 +238,7 @@ time.sleep(60)
         jobs = Jobs(store)
         assert [job.state for job in jobs.list()] == ["interrupted", "interrupted"]
         assert "resume" in jobs.get(1).error and jobs.get(1).progress.done > 0
-        jobs.register("index", Work(2))
+        jobs.register(IndexRequest, Work(2))
         jobs.resume(1)
         assert jobs.wait(1, 5).state == "done"
         jobs.close()

@@ -8,8 +8,7 @@ from pathlib import Path
 import pytest
 
 from explorer.records import Hit, LevelScores, Query, SearchResult, Verdict
-from explorer.service.judgements import Judgements, arranged, wording
-from explorer.service.teaching import Teaching
+from explorer.service.judgements import Judgement, Judgements, arrange, wording
 
 ASKED = "a dog runs"
 
@@ -28,52 +27,52 @@ def kept(tmp_path: Path) -> Judgements:
 
 
 def order(kept: Judgements, text: str = ASKED, k: int = 4) -> list[tuple[str, float]]:
-    return [(one.path, one.start) for one in arranged(ANSWER, kept.of(text), k=k).hits]
+    return [(one.path, one.start) for one in arrange(ANSWER, kept.of(text), k=k).hits]
 
 
 def test_right_is_first_and_wrong_last_in_the_model_s_order(kept: Judgements) -> None:
-    kept.add("video", ASKED, "c.mp4", good=True)
-    kept.add("video", ASKED, "a.mp4", good=False)
+    kept.add(Judgement("video", ASKED, "c.mp4", good=True))
+    kept.add(Judgement("video", ASKED, "a.mp4", good=False))
     assert order(kept) == [("c.mp4", 0), ("b.mp4", 0), ("a.mp4", 0), ("a.mp4", 10)]
-    result = arranged(ANSWER, kept.of(ASKED), k=4)
+    result = arrange(ANSWER, kept.of(ASKED), k=4)
     assert result.confident and result.reason == ""
     assert [one.judged for one in result.hits] == [True, None, False, False]
 
 
 def test_a_judged_clip_moves_only_the_moment_it_lies_in(kept: Judgements) -> None:
-    kept.add("clip", ASKED, "a.mp4", time=12.0, phrase="dog", good=False)
+    kept.add(Judgement("clip", ASKED, "a.mp4", time=12.0, phrase="dog", good=False))
     assert order(kept) == [("a.mp4", 0), ("b.mp4", 0), ("c.mp4", 0), ("a.mp4", 10)]
-    kept.add("frame", ASKED, "a.mp4", time=11.0, word="dog", good=True)
+    kept.add(Judgement("frame", ASKED, "a.mp4", time=11.0, word="dog", good=True))
     assert order(kept)[0] == ("a.mp4", 10)
-    assert not arranged(ANSWER, kept.of("another query"), k=4).confident
+    assert not arrange(ANSWER, kept.of("another query"), k=4).confident
 
 
 def test_judged_hits_stay_where_fewer_are_wanted(kept: Judgements) -> None:
-    kept.add("video", ASKED, "c.mp4", good=True)
-    kept.add("video", ASKED, "b.mp4", good=False)
+    kept.add(Judgement("video", ASKED, "c.mp4", good=True))
+    kept.add(Judgement("video", ASKED, "b.mp4", good=False))
     assert order(kept, k=3) == [("c.mp4", 0), ("a.mp4", 0), ("b.mp4", 0)]
     assert order(kept, k=1) == [("c.mp4", 0)]
 
 
 def test_the_last_word_counts_and_can_be_taken_back(kept: Judgements) -> None:
-    kept.add("video", ASKED, "b.mp4", good=False)
-    kept.add("video", ASKED, "b.mp4", good=True)
+    kept.add(Judgement("video", ASKED, "b.mp4", good=False))
+    kept.add(Judgement("video", ASKED, "b.mp4", good=True))
     assert order(kept)[0] == ("b.mp4", 0)
-    kept.take_back(ASKED, "b.mp4", 0, 4)
+    kept.withdraw(ASKED, "b.mp4", 0, 4)
     assert order(kept) == [(one.path, one.start) for one in HITS] and kept.standing() == []
-    kept.take_back(ASKED, "b.mp4", 0, 4)
-    assert len(kept.notes.lines()) == 3 and kept.notes.lines()[-1]["good"] is None
+    kept.withdraw(ASKED, "b.mp4", 0, 4)
+    assert len(kept.file.lines()) == 3 and kept.file.lines()[-1]["good"] is None
 
 
 def test_the_same_words_with_filters_or_in_capitals_are_the_same_query(kept: Judgements) -> None:
-    kept.add("video", 'A "dog"^2 runs in:trips', "b.mp4", good=True)
+    kept.add(Judgement("video", 'A "dog"^2 runs in:trips', "b.mp4", good=True))
     assert wording('A "dog"^2 runs in:trips -night') == "A dog runs" and wording('an open "quote') == "an open quote"
     assert wording("-night") == "-night"  # no query, so the text itself
     assert order(kept)[0] == ("b.mp4", 0) and kept.of("a cat runs") == []
 
 
 def test_a_file_the_person_edited_is_read_again_and_broken_lines_are_passed_over(kept: Judgements) -> None:
-    kept.add("video", ASKED, "b.mp4", good=True)
+    kept.add(Judgement("video", ASKED, "b.mp4", good=True))
     assert len(kept.of(ASKED)) == 1
     line = {"kind": "video", "text": ASKED, "file": "c.mp4", "time": None, "phrase": None, "word": None, "good": False}
     broken = (
@@ -84,16 +83,10 @@ def test_a_file_the_person_edited_is_read_again_and_broken_lines_are_passed_over
         '{"kind": "else", "file": "x", "good": true}',
         '{"kind": ["video"], "file": "x"}',
     )
-    kept.notes.path.write_text("\n".join([*broken, json.dumps(line)]), "utf-8")
+    kept.file.path.write_text("\n".join([*broken, json.dumps(line)]), "utf-8")
     assert order(kept) == [("a.mp4", 0), ("b.mp4", 0), ("a.mp4", 10), ("c.mp4", 0)]
 
 
-def test_what_was_taken_back_is_not_taught(tmp_path: Path) -> None:
-    teaching = Teaching(tmp_path)
-    teaching.add_feedback("video", f"{ASKED} in:trips", "b.mp4")
-    assert [(pair.file, pair.caption) for pair in teaching.pairs()] == [("b.mp4", ASKED)]
-    assert [line["kind"] for line in teaching.lines()] == ["video, right"]
-    teaching.judgements.take_back(ASKED, "b.mp4", 0, 4)
-    assert teaching.pairs() == [] and teaching.lines() == []
+def test_a_kind_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="kind"):
-        teaching.add_feedback("file", ASKED, "b.mp4")
+        Judgement("file", ASKED, "b.mp4")

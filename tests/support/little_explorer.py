@@ -6,12 +6,16 @@ import tempfile
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 
 from explorer.records import (
     FOUND,
+    DrawnEdge,
+    DrawnGraph,
+    DrawnNode,
     Explanation,
     ExplorerError,
     Failure,
@@ -26,9 +30,13 @@ from explorer.records import (
     Query,
     SearchResult,
     Verdict,
+    WhyNot,
 )
 from explorer.service.adding import Offer
-from explorer.service.judgements import Judgements, arranged
+from explorer.service.answers import Fact, Folder, Lesson, ModelCard, Playable, Status, Video
+from explorer.service.judgements import Judgement, Judgements, arrange
+from explorer.service.recalls import measured_sets
+from explorer.service.requests import FineTuneRequest
 
 READS = {"starter-hgr": ("actions", "entities")}
 STEP = 6.0  # seconds between the windows of a video
@@ -36,10 +44,10 @@ FRAMES = 12
 
 
 class LittleExplorer:
-    """Videos are dicts with public_id, path, duration, caption; every method is the service's, answered from them."""
+    """Videos are dicts with public_id, path, duration, caption; the parts are the service's, answered from them."""
 
     def __init__(self, videos: list[dict[str, Any]] | None = None) -> None:
-        self.library = list(videos or [])
+        self.films = list(videos or [])
         self.paths = ["/home/you/Videos"] if videos else []
         self.work: list[Job] = []
         self.bad: list[Failure] = []
@@ -52,89 +60,115 @@ class LittleExplorer:
         self.notice = ""
         self.judged = Judgements(Path(tempfile.mkdtemp()) / "feedback.jsonl")
         self.current = "starter"
+        self.searches = SimpleNamespace(
+            search=self.search,
+            search_image=self.search_image,
+            more_like=self.more_like,
+            explain=self.explain,
+            why_not=self.why_not,
+            graph=self.graph,
+        )
+        self.library = SimpleNamespace(
+            folders=self.folders,
+            videos=self.videos,
+            failures=lambda: tuple(self.bad),
+            notes=lambda: self.noted,
+            add_folder=self.add_folder,
+            remove_folder=lambda folder_id: self.paths.pop(folder_id),
+            start_index=lambda retry=False, trust_smaller=False: self._start("index"),
+            install_samples=lambda: self._start("samples"),
+        )
+        self.models = SimpleNamespace(
+            list=self.cards,
+            use=self.use,
+            roll_back=lambda: self.use("starter"),
+            remove=lambda name: self.told.append(("remove", name)),
+            look_at_tower=lambda wanted: Offer(wanted, 605, False),
+            add_tower=self.add_tower,
+        )
+        self.teaching = SimpleNamespace(
+            lessons=self.lessons,
+            add_caption=self.add_caption,
+            add_judgement=self.add_judgement,
+            withdraw_judgement=self.withdraw_judgement,
+            start_training=self.start_training,
+        )
+        self.jobs = SimpleNamespace(
+            list=lambda: tuple(self.work),
+            cancel=lambda job_id: self._become(job_id, "cancelled"),
+            pause=lambda job_id: self._become(job_id, "paused"),
+            resume=lambda job_id: self._become(job_id, "running"),
+        )
+        self.desk = SimpleNamespace(
+            history=lambda: self.asked[::-1],
+            clear_history=self.asked.clear,
+            saved=lambda: list(self.kept),
+            save=self.kept.append,
+            drop=self.kept.remove,
+        )
+        self.playback = SimpleNamespace(
+            playable=self.playable,
+            still=lambda public_id, frame: None,
+            export=lambda result, form: f"/data/exports/results.{form}",
+            reveal=lambda public_id: self.told.append(("reveal", public_id)),
+            open=lambda public_id: self.told.append(("open", public_id)),
+        )
 
     # ---- state
-    def status(self) -> dict[str, Any]:
-        return {
-            "model": "loading" if self.loading else "ready",
-            "message": "",
-            "device": "cpu",
-            "checkpoint": self.current,
-            "videos": len(self.library),
-            "windows": 4 * len(self.library),
-            "folders": len(self.paths),
-            "failed": len(self.bad),
-            "seconds": sum(one["duration"] for one in self.library),
-            "missing": 0,
-            "offline": 0,
-            "notice": self.notice,
-        }
+    def status(self) -> Status:
+        return Status(
+            model="loading" if self.loading else "ready",
+            device="cpu",
+            checkpoint=self.current,
+            videos=len(self.films),
+            windows=4 * len(self.films),
+            folders=len(self.paths),
+            failed=len(self.bad),
+            seconds=sum(film["duration"] for film in self.films),
+            notices=(self.notice,) if self.notice else (),
+        )
 
-    def folders(self) -> list[dict[str, Any]]:
-        return [
-            {"id": n, "path": path, "state": "online", "videos": len(self.library), "failed": len(self.bad)}
-            for n, path in enumerate(self.paths)
-        ]
+    def folders(self) -> tuple[Folder, ...]:
+        return tuple(
+            Folder(n, path, "online", videos=len(self.films), failed=len(self.bad)) for n, path in enumerate(self.paths)
+        )
 
-    def videos(self, text: str = "", limit: int = 200) -> list[dict[str, Any]]:
-        found = [one for one in self.library if text.lower() in one["path"].lower()]
-        return [
-            {
-                **one,
-                "name": one["path"].rsplit("/", 1)[-1],
-                "state": "indexed",
-                "reason": "",
-                "width": 1280,
-                "height": 720,
-                "codec": "h264",
-                "windows": 4,
-            }
-            for one in found[:limit]
-        ]
+    def videos(self, text: str = "", *, limit: int = 200) -> tuple[Video, ...]:
+        matching = [film for film in self.films if text.lower() in film["path"].lower()]
+        return tuple(
+            Video(film["public_id"], film["path"], "indexed", "", 4, film["duration"], 1280, 720, "h264")
+            for film in matching[:limit]
+        )
 
-    def jobs(self) -> list[Job]:
-        return list(self.work)
-
-    def notes(self) -> tuple[Note, ...]:
-        return self.noted
-
-    def failures(self) -> list[Failure]:
-        return list(self.bad)
-
-    def models(self) -> list[dict[str, Any]]:
+    def cards(self) -> tuple[ModelCard, ...]:
         row = {"R@1": 58.2, "R@5": 84.6, "R@10": 95.0, "median_rank": 1.0}
         table = dict.fromkeys(("mean_pool", "video_sentence", "clip_phrase", "frame_word", "total"), row)
-        return [
-            {
-                "name": name,
-                "model": model,
-                "tower": "starter",
-                "created": 1.7e9,
-                "size": 4.1e7,
-                "sha256": "ab" * 32,
-                "kept": True,
-                "current": name == self.current,
-                "metrics": {"text_to_video": table, "data": "46 real clips"},
-                "level_weights": {"video": 1.0, "clip": 0.5, "frame": 0.5},
-            }
-            for name, model in (("starter", "hcmi"), ("starter-hgr", "hgr"))
-        ]
+        return tuple(
+            ModelCard(
+                name,
+                kind=kind,
+                tower="starter",
+                created="2026-01-01T10:00:00",
+                size=41_000_000,
+                sha256="ab" * 32,
+                current=name == self.current,
+                measured=measured_sets({"text_to_video": table, "data": "46 real clips"}),
+                level_weights=LevelWeights(1.0, 0.5, 0.5),
+            )
+            for name, kind in (("starter", "hcmi"), ("starter-hgr", "hgr"))
+        )
 
-    def history(self) -> list[str]:
-        return self.asked[::-1]
+    def lessons(self) -> tuple[Lesson, ...]:
+        return tuple(
+            Lesson("caption", line["file"], line["caption"], line["start"], line["end"]) for line in self.taught
+        )
 
-    def saved_searches(self) -> list[str]:
-        return list(self.kept)
-
-    def captions(self) -> list[dict[str, Any]]:
-        return list(self.taught)
-
-    def doctor(self) -> list[dict[str, Any]]:
-        return [
-            {"name": "Python", "value": "3.11", "ok": True},
-            {"name": "decoder", "value": "PyAV 18.1", "ok": True},
-            {"name": "GPU", "value": "none; the processor is used", "ok": True},
-        ]
+    def doctor(self) -> tuple[Fact, ...]:
+        return (
+            Fact("Python", "3.11"),
+            Fact("decoder", "PyAV 18.1"),
+            Fact("GPU", "none; the processor is used"),
+        )
 
     # ---- search
     def search(
@@ -159,7 +193,7 @@ class LittleExplorer:
         counts = {phrase.text: (phrase_weights or {}).get(phrase.text, 1.0) for phrase in phrases}
         hits = [
             self._hit(one, start, counts, weights or LevelWeights())
-            for one in self.library
+            for one in self.films
             for start in (0.0, STEP)
             if start < one["duration"] and not any(word in one["caption"] for word in excluded)
         ]
@@ -174,7 +208,7 @@ class LittleExplorer:
             model or self.current,
             reads=READS.get(model or self.current, ("phrases", "words")),
         )
-        return arranged(result, self.judged.of(text), k=k)
+        return arrange(result, self.judged.of(text), k=k)
 
     def _hit(self, one: dict[str, Any], start: float, counts: dict[str, float], weights: LevelWeights) -> Hit:
         share = sum(w for word, w in counts.items() if word in one["caption"].lower()) / max(1.0, sum(counts.values()))
@@ -259,40 +293,15 @@ class LittleExplorer:
         *,
         model: str | None = None,
         weights: LevelWeights | None = None,
-    ) -> dict[str, Any]:
+    ) -> DrawnGraph:
         self.told.append(("graph", model, weights))
         words = text.lower().split()
-        nodes = [
-            {
-                "id": 0,
-                "label": text,
-                "kind": "event",
-                "role": "event",
-                "start": 0,
-                "end": len(text),
-                "score": 0.3,
-                "frame": 1,
-                "time": 1.0,
-            }
-        ]
-        nodes += [
-            {
-                "id": n + 1,
-                "label": word,
-                "kind": "action" if n % 3 == 1 else "entity",
-                "role": "",
-                "start": 0,
-                "end": 1,
-                "score": 0.1 * n,
-                "frame": int(time or 0) + n,
-                "time": (time or 0.0) + n,
-            }
-            for n, word in enumerate(words)
-        ]
-        return {
-            "nodes": nodes,
-            "edges": [{"source": 0, "target": n + 1, "role": f"ARG{n % 3}"} for n in range(len(words))],
-        }
+        nodes = [DrawnNode(0, text, "event", "event", 0, len(text), 0.3, 1, 1.0)]
+        for n, word in enumerate(words):
+            kind, second = "action" if n % 3 == 1 else "entity", (time or 0.0) + n
+            nodes.append(DrawnNode(n + 1, word, kind, "", 0, 1, 0.1 * n, int(second), second))
+        edges = tuple(DrawnEdge(0, n + 1, f"ARG{n % 3}") for n in range(len(words)))
+        return DrawnGraph(tuple(nodes), edges)
 
     def why_not(
         self,
@@ -302,23 +311,18 @@ class LittleExplorer:
         model: str | None = None,
         weights: LevelWeights | None = None,
         phrase_weights: dict[str, float] | None = None,
-    ) -> dict[str, Any]:
+    ) -> WhyNot:
         self.told.append(("why_not", model, weights, phrase_weights))
-        return {"rank": 31, "of": 46, "level": "clip_phrase", "phrase": "dog", "sentence": "No clip met “dog”."}
+        return WhyNot(31, 46, "clip_phrase", "dog", "No clip met “dog”.")
 
     # ---- what changes something
     def _start(self, kind: str) -> int:
-        self.work.append(
-            Job(
-                len(self.work) + 1,
-                kind,
-                "running",
-                {},
-                Progress("encode", 12, 46, "/home/you/Videos/a.mp4", 3.2, 11.0),
-                time.time(),
-            )
-        )
+        progress = Progress("encode", 12, 46, "/home/you/Videos/a.mp4", 3.2, 11.0)
+        self.work.append(Job(len(self.work) + 1, kind, "running", {}, progress, time.time()))
         return len(self.work)
+
+    def _become(self, job_id: int, state: str) -> None:
+        self.work = [replace(job, state=state) if job.id == job_id else job for job in self.work]
 
     def add_folder(self, path: str) -> int:
         if not path.startswith("/"):
@@ -326,83 +330,36 @@ class LittleExplorer:
         self.paths.append(path)
         return self._start("index")
 
-    def remove_folder(self, folder_id: int) -> None:
-        self.paths.pop(folder_id)
-
-    def start_index(self, retry_failed: bool = False) -> int:
-        return self._start("index")
-
-    def install_samples(self) -> int:
-        return self._start("samples")
-
-    def start_training(self, **choices: Any) -> int:
+    def start_training(self, choices: FineTuneRequest) -> int:
         self.told.append(("train", choices))
         return self._start("train")
 
-    def _become(self, job_id: int, state: str) -> None:
-        self.work = [replace(job, state=state) if job.id == job_id else job for job in self.work]
-
-    def cancel_job(self, job_id: int) -> None:
-        self._become(job_id, "cancelled")
-
-    def pause_job(self, job_id: int) -> None:
-        self._become(job_id, "paused")
-
-    def resume_job(self, job_id: int) -> None:
-        self._become(job_id, "running")
-
-    def use_model(self, name: str) -> None:
+    def use(self, name: str) -> int:
         self.current = name
+        return 0
 
-    keep_model = use_model
-
-    def roll_back(self) -> None:
-        self.current = "starter"
-
-    def look_at_tower(self, wanted: str) -> Offer:
-        return Offer(wanted, 605, False)
-
-    def add_tower(self, name: str, agreed: bool) -> int:
+    def add_tower(self, name: str, *, agreed: bool) -> int:
         self.told.append(("tower", name, agreed))
-        return self._start("tower")
+        return self._start("download")
 
-    def add_caption(self, public_id: str, caption: str, start: float | None = None, end: float | None = None) -> None:
+    def add_caption(
+        self, public_id: str, caption: str, *, start: float | None = None, end: float | None = None
+    ) -> None:
         self.taught.append({"public_id": public_id, "file": public_id, "caption": caption, "start": start, "end": end})
 
-    def feedback(self, kind: str, text: str, public_id: str, **more: Any) -> None:
+    def add_judgement(self, kind: str, text: str, public_id: str, **more: Any) -> None:
         self.told.append(("feedback", kind, text, public_id, more))
-        self.judged.add(kind, text, self.path_of(public_id), **more)
+        self.judged.add(Judgement(kind, text, self.path_of(public_id), **more))
 
-    def take_back(self, text: str, public_id: str, start: float, end: float) -> None:
-        self.judged.take_back(text, self.path_of(public_id), start, end)
+    def withdraw_judgement(self, text: str, public_id: str, start: float, end: float) -> None:
+        self.judged.withdraw(text, self.path_of(public_id), start, end)
 
     def path_of(self, public_id: str) -> str:
-        return next(one["path"] for one in self.library if one["public_id"] == public_id)
-
-    def save_search(self, text: str) -> None:
-        self.kept.append(text)
-
-    def drop_search(self, text: str) -> None:
-        self.kept.remove(text)
-
-    def clear_history(self) -> None:
-        self.asked.clear()
-
-    def export(self, result: SearchResult, form: str) -> str:
-        return f"/data/exports/results.{form}"
-
-    def reveal(self, public_id: str) -> None:
-        self.told.append(("reveal", public_id))
-
-    def open_in_player(self, public_id: str) -> None:
-        self.told.append(("open", public_id))
+        return next(film["path"] for film in self.films if film["public_id"] == public_id)
 
     # ---- what the web side asks for
-    def request_playable(self, public_id: str) -> dict[str, Any] | None:
-        for one in self.library:
-            if one["public_id"] == public_id:
-                return {"state": one.get("playable", "ready"), "progress": 0.4, "path": one["path"], "message": ""}
-        return None
-
-    def still(self, public_id: str, frame: int) -> bytes | None:
+    def playable(self, public_id: str) -> Playable | None:
+        for film in self.films:
+            if film["public_id"] == public_id:
+                return Playable(film.get("playable", "ready"), 0.4, film["path"])
         return None

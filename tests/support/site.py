@@ -11,9 +11,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from explorer.records import Job
+from explorer.service.answers import Playable, Status
 from explorer.web import server
 from explorer.web.admission import cookie_name, session_of
 
@@ -25,17 +27,18 @@ STILL = b"\xff\xd8\xff\xe0 one still \xff\xd9"
 class Shelf:
     """The questions the web side has for the service, answered from a dictionary of files and a list of jobs."""
 
-    files: dict[str, dict[str, Any]] = field(default_factory=dict)
+    files: dict[str, Playable] = field(default_factory=dict)
     stills: dict[tuple[str, int], bytes] = field(default_factory=dict)
     work: list[Job] = field(default_factory=list)
 
-    def jobs(self) -> list[Job]:
-        return list(self.work)
+    def __post_init__(self) -> None:
+        self.playback = SimpleNamespace(playable=self.playable, still=self.still)
+        self.jobs = SimpleNamespace(list=lambda: tuple(self.work))
 
-    def status(self) -> dict[str, Any]:
-        return {"model": "ready"}
+    def status(self) -> Status:
+        return Status("ready")
 
-    def request_playable(self, public_id: str) -> dict[str, Any] | None:
+    def playable(self, public_id: str) -> Playable | None:
         return self.files.get(public_id)
 
     def still(self, public_id: str, frame: int) -> bytes | None:
@@ -105,16 +108,15 @@ def tiny_page() -> Any:
 def make_shelf(folder: Path) -> Shelf:
     """A video to play, one in the making, one that failed, one that is gone; the bytes need not be a film here."""
     (folder / "film.mp4").write_bytes(bytes(range(256)) * 1000)
-    ready = {"state": "ready", "progress": 1.0, "message": ""}
     files = {
-        "video-ready-0001": {**ready, "path": str(folder / "film.mp4")},
-        "video-gone-00001": {**ready, "path": str(folder / "gone.mp4")},
-        "video-making-001": {"state": "making", "progress": 0.4, "path": "", "message": "40 % done"},
-        "video-failed-001": {"state": "failed", "progress": 0.0, "path": "", "message": "cannot decode it"},
+        "video-ready-0001": Playable("ready", 1.0, str(folder / "film.mp4")),
+        "video-gone-00001": Playable("ready", 1.0, str(folder / "gone.mp4")),
+        "video-making-001": Playable("making", 0.4, message="40 % done"),
+        "video-failed-001": Playable("failed", message="cannot decode it"),
     }
     if hasattr(os, "mkfifo"):
         os.mkfifo(folder / "pipe.mp4")
-        files["video-pipe-00001"] = {**ready, "path": str(folder / "pipe.mp4")}
+        files["video-pipe-00001"] = Playable("ready", 1.0, str(folder / "pipe.mp4"))
     return Shelf(files, {("video-ready-0001", 3): STILL})
 
 

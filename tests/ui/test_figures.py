@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from explorer.records import Explanation
+from explorer.records import DrawnEdge, DrawnGraph, DrawnNode, Explanation
 from explorer.ui.charts import evidence, figures, graphs
 
 HOSTILE = '<b onclick="x">é</b>'
@@ -74,18 +74,14 @@ def test_the_panel_is_plain_json_and_says_what_is_missing() -> None:
 
 
 def test_role_graph_joins_nodes_to_frames() -> None:
-    graph = {
-        "nodes": [
-            {"id": "e", "label": "a dog runs", "kind": "event", "score": 0.2, "time": 0.5},
-            {"id": "a", "label": "runs", "kind": "action", "score": 0.4, "time": 2.5},
-            {"id": "n", "label": HOSTILE, "kind": "entity", "score": None, "time": None},
-        ],
-        "edges": [
-            {"source": "e", "target": "a", "role": "V"},
-            {"source": "a", "target": "n", "role": HOSTILE},
-            {"source": "a", "target": "gone", "role": "x"},
-        ],
-    }
+    graph = DrawnGraph(
+        (
+            DrawnNode(0, "a dog runs", "event", "", 0, 10, 0.2, 0, 0.5),
+            DrawnNode(1, "runs", "action", "", 6, 10, 0.4, 2, 2.5),
+            DrawnNode(2, HOSTILE, "entity", "", 0, 1),
+        ),
+        (DrawnEdge(0, 1, "V"), DrawnEdge(1, 2, HOSTILE), DrawnEdge(1, 9, "x")),
+    )
     lines, roles, nodes = graphs.role_graph(graph)["data"]
     assert (
         nodes["y"] == [0.0, -1.0, -2.0]
@@ -93,7 +89,7 @@ def test_role_graph_joins_nodes_to_frames() -> None:
         and nodes["customdata"][2][0] is None
     )
     assert len(roles["text"]) == 2 and roles["text"][1].startswith("&lt;b") and lines["x"][2] is None
-    assert graphs.role_graph({"nodes": [], "edges": []}) is None
+    assert graphs.role_graph(DrawnGraph((), ())) is None
 
 
 def test_loss_curve() -> None:

@@ -12,6 +12,8 @@ import pytest
 
 from explorer.config import ASSETS
 from explorer.records import ExplorerError, Failure, Job, LevelWeights, Note, Progress
+from explorer.service.answers import ModelCard, Status
+from explorer.service.recalls import measured_sets, training_report
 from explorer.ui import components, lessons, page, panels, phrase_chips, toolbar
 from explorer.ui.events import link, reasons, telling
 from explorer.ui.events import search as handlers
@@ -107,7 +109,7 @@ def test_reranking_keeps_the_newest_and_nothing_is_offered_as_an_api(config: dic
 def test_the_timer_rests_until_there_is_work(config: dict[str, Any], explorer: LittleExplorer) -> None:
     assert [c["props"]["active"] for c in config["components"] if c["type"] == "timer"] == [False]
     assert not page.working(explorer)
-    explorer.start_index()
+    explorer.library.start_index()
     assert page.working(explorer) and page.ticked(explorer)()[-1].active
 
 
@@ -235,7 +237,9 @@ def test_two_models_answer_one_question(explorer: LittleExplorer) -> None:
 
 def test_export_writes_all_hits_or_the_chosen_clip(explorer: LittleExplorer, monkeypatch: pytest.MonkeyPatch) -> None:
     written: list[Any] = []
-    monkeypatch.setattr(explorer, "export", lambda result, form: written.append((len(result.hits), form)) or "/data/x")
+    monkeypatch.setattr(
+        explorer.playback, "export", lambda result, form: written.append((len(result.hits), form)) or "/data/x"
+    )
     view = searched(explorer)
     handlers.tool(explorer, view, {"tool": "export", "value": "csv"})
     handlers.tool(explorer, view, {"tool": "export", "value": "clip"})
@@ -329,10 +333,10 @@ def test_what_the_service_wants_known_is_on_the_page_and_can_be_put_away(explore
     explorer.notice = f"settings changed {HOSTILE}"
     shown = page.ticked(explorer)()[0]
     assert "hx-news" in shown and "data-dismiss" in shown and "<img src=x" not in shown
-    assert panels.news({"notice": "one\ntwo"}).count("data-dismiss") == 2
-    failed = panels.header({"model": "failed", "message": "weights are damaged"}, [])
+    assert panels.news(Status(notices=("one", "two"))).count("data-dismiss") == 2
+    failed = panels.header(Status("failed", "weights are damaged"), [])
     assert "The model cannot be loaded: weights are damaged" in failed
-    assert "hx-news" not in panels.header({"model": "ready", "notice": ""}, [])
+    assert "hx-news" not in panels.header(Status("ready"), [])
 
 
 def test_opening_the_models_tab_shows_models_and_checks(explorer: LittleExplorer) -> None:
@@ -396,7 +400,7 @@ def test_library_adds_steers_and_removes(explorer: LittleExplorer) -> None:
     )
     for action, state in (("pause", "paused"), ("resume", "running"), ("cancel", "cancelled")):
         library_tab.change(explorer, None, {"action": action, "value": "1"})
-        assert explorer.jobs()[0].state == state
+        assert explorer.jobs.list()[0].state == state
     library_tab.change(explorer, None, {"action": "remove", "value": "0"})
     assert explorer.paths == ["/more"]
     with pytest.raises(gr.Error, match="No path was given"):
@@ -433,7 +437,7 @@ def test_a_job_offers_what_its_state_allows(state: str, buttons: list[str]) -> N
 
 
 def test_models_are_used_measured_and_added_with_consent(explorer: LittleExplorer) -> None:
-    assert "hx-current" in lessons.models(explorer.models()) and "58.2" in lessons.models(explorer.models())
+    assert "hx-current" in lessons.models(explorer.models.list()) and "58.2" in lessons.models(explorer.models.list())
     models_tab.use(explorer, None, {"value": "starter-hgr"})
     assert explorer.current == "starter-hgr"
     asked = models_tab.looking(explorer)("ViT-B-32/openai")
@@ -447,15 +451,15 @@ def test_a_model_shows_what_it_was_measured_on_wherever_its_record_keeps_it() ->
         return {"text_to_video": {"total": {"R@1": recall, "R@5": 50.0, "R@10": 60.0}}}
 
     nested = {"flickr8k": {"start": {"R@1": 1.1}, "val": table(2.2), "test": table(33.3), "seconds": 5}}
-    shown = lessons.model({"name": "starter", "metrics": nested})
+    shown = lessons.model(ModelCard("starter", measured=measured_sets(nested)))
     assert (
         "33.3" in shown and "2.2" not in shown and "measured on flickr8k test" in shown and "Not evaluated" not in shown
     )
-    two = lessons.model({"name": "hcmi", "metrics": {"photos": table(11.1), "the clips": table(44.4)}})
+    two = lessons.model(ModelCard("hcmi", measured=measured_sets({"photos": table(11.1), "the clips": table(44.4)})))
     assert two.count("<table") == 2 and "measured on the clips" in two
-    tuned = lessons.model({"name": "mine", "metrics": {"before": table(1.5), "after": table(6.5)}})
+    tuned = lessons.model(ModelCard("mine", measured=measured_sets({"before": table(1.5), "after": table(6.5)})))
     assert "6.5" in tuned and "1.5" not in tuned
-    assert "Not evaluated" in lessons.model({"name": "new", "metrics": {}})
+    assert "Not evaluated" in lessons.model(ModelCard("new"))
 
 
 def test_before_and_after_stand_for_every_held_out_set_and_a_dropped_model_cannot_be_kept() -> None:
@@ -466,11 +470,13 @@ def test_before_and_after_stand_for_every_held_out_set_and_a_dropped_model_canno
         "before": {**measured(40.0), "untaught": measured(10.0)},
         "after": {**measured(52.5), "untaught": measured(9.0)},
     }
-    kept = lessons.outcome({**runs, "kept": True, "checkpoint": "mine"})
+    kept = lessons.outcome(training_report({**runs, "kept": True, "checkpoint": "mine"}))
     assert "40.0 → 52.5" in kept and "10.0 → 9.0" in kept and "held out whole" in kept and 'data-act="keep"' in kept
-    alone = lessons.outcome({"before": {"untaught": measured(1.0)}, "after": {"untaught": measured(2.0)}, "kept": True})
+    alone = lessons.outcome(
+        training_report({"before": {"untaught": measured(1.0)}, "after": {"untaught": measured(2.0)}, "kept": True})
+    )
     assert "1.0 → 2.0" in alone
-    dropped = lessons.outcome({**runs, "kept": False, "checkpoint": "starter"})
+    dropped = lessons.outcome(training_report({**runs, "kept": False, "checkpoint": "starter"}))
     assert 'data-act="keep"' not in dropped and "starter" not in dropped
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from explorer.records import ExplorerError
+from explorer.service.answers import Playable
 from explorer.web.media import media_type, router
 from tests.support.site import STILL, Site, running
 
@@ -75,7 +77,7 @@ def test_if_range(site: Site) -> None:
 
 def test_the_etag_changes_with_the_file(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "a.mp4"
-    site.shelf.files["video-change-001"] = {"state": "ready", "progress": 1.0, "path": str(path), "message": ""}
+    site.shelf.files["video-change-001"] = Playable("ready", 1.0, str(path))
     path.write_bytes(b"one")
     first = site.ask("GET", "/media/video-change-001").headers["etag"]
     path.write_bytes(b"three")
@@ -121,7 +123,7 @@ def test_an_unknown_id(site: Site) -> None:
 def test_odd_names_are_sent_too(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "a\udcff \u202e;$(id)'\".webm"
     path.write_bytes(b"odd")
-    site.shelf.files["video-oddname-01"] = {"state": "ready", "progress": 1.0, "path": str(path), "message": ""}
+    site.shelf.files["video-oddname-01"] = Playable("ready", 1.0, str(path))
     answer = site.ask("GET", "/media/video-oddname-01")
     assert (answer.status, answer.body, answer.headers["content-type"]) == (200, b"odd", "video/webm")
 
@@ -138,11 +140,11 @@ def test_a_service_in_trouble_is_a_sentence() -> None:
     from fastapi.testclient import TestClient
 
     class Troubled:
-        def request_playable(self, public_id: str) -> dict[str, object]:
+        def playable(self, public_id: str) -> Playable:
             raise ExplorerError(f"cannot make a playable copy of {public_id}: the disk is full; free some space")
 
     app = FastAPI()
-    app.include_router(router(Troubled()))
+    app.include_router(router(SimpleNamespace(playback=Troubled())))
     answer = TestClient(app).get("/media/video-0000001")
     assert answer.status_code == 422 and "disk is full" in answer.json()["message"]
 

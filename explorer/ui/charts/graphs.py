@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
+from explorer.records import DrawnGraph, DrawnNode
 from explorer.ui.charts.figures import Figure, full, label, layout
 from explorer.ui.present import clock, visible
 
 LAYERS = {"event": 0, "action": 1, "entity": 2}
 
 
-def places(nodes: Sequence[dict[str, Any]]) -> dict[Any, tuple[float, float]]:
+def places(nodes: Sequence[DrawnNode]) -> dict[int, tuple[float, float]]:
     """Where each node is drawn: the event on top, actions below it, entities at the bottom, spread evenly."""
-    layers: dict[int, list[Any]] = {}
+    layers: dict[int, list[int]] = {}
     for node in nodes:
-        layers.setdefault(LAYERS.get(node.get("kind", ""), 2), []).append(node["id"])
+        layers.setdefault(LAYERS.get(node.kind, 2), []).append(node.id)
     return {
         node: ((place + 1) / (len(row) + 1), -float(layer))
         for layer, row in layers.items()
@@ -23,27 +23,26 @@ def places(nodes: Sequence[dict[str, Any]]) -> dict[Any, tuple[float, float]]:
     }
 
 
-def role_graph(graph: dict[str, Any]) -> Figure | None:
+def role_graph(graph: DrawnGraph) -> Figure | None:
     """The semantic roles of a query: nodes coloured by their best match, roles on the edges; a click on a node jumps.
 
     Args:
-        graph: nodes {id, label, kind, score, time}, the time being that of the frame that met the node best, and
-            edges {source, target, role}.
+        graph: nodes with the time of the frame that met each best, and edges.
     """
-    nodes = graph.get("nodes", [])
+    nodes = graph.nodes
     if not nodes:
         return None
     at = places(nodes)
-    edges = [edge for edge in graph.get("edges", []) if edge["source"] in at and edge["target"] in at]
+    edges = [edge for edge in graph.edges if edge.source in at and edge.target in at]
     lines = {
         "type": "scatter",
         "mode": "lines",
         "hoverinfo": "skip",
         "role": "edge",
-        "x": [x for e in edges for x in (at[e["source"]][0], at[e["target"]][0], None)],
-        "y": [y for e in edges for y in (at[e["source"]][1], at[e["target"]][1], None)],
+        "x": [x for e in edges for x in (at[e.source][0], at[e.target][0], None)],
+        "y": [y for e in edges for y in (at[e.source][1], at[e.target][1], None)],
     }
-    middle = [tuple((a + b) / 2 for a, b in zip(at[e["source"]], at[e["target"]])) for e in edges]
+    middle = [tuple((a + b) / 2 for a, b in zip(at[e.source], at[e.target])) for e in edges]
     roles = {
         "type": "scatter",
         "mode": "text",
@@ -51,7 +50,7 @@ def role_graph(graph: dict[str, Any]) -> Figure | None:
         "role": "roles",
         "x": [x for x, _ in middle],
         "y": [y for _, y in middle],
-        "text": [full(edge.get("role", "")) for edge in edges],
+        "text": [full(edge.role) for edge in edges],
     }
     hidden = {"visible": False, "fixedrange": True}
     return {
@@ -65,12 +64,12 @@ def role_graph(graph: dict[str, Any]) -> Figure | None:
     }
 
 
-def node_trace(nodes: Sequence[dict[str, Any]], at: dict[Any, tuple[float, float]]) -> Figure:
+def node_trace(nodes: Sequence[DrawnNode], at: dict[int, tuple[float, float]]) -> Figure:
     """The nodes of a role graph, each carrying [time, time, label, "node"]; the time is None where no frame met it."""
-    seconds = [node.get("time") for node in nodes]
-    scores = [node.get("score") for node in nodes]
+    seconds = [node.time for node in nodes]
+    scores = [node.score for node in nodes]
     hover = [
-        f"{full(node['label'])} ({full(node.get('kind', ''))})"
+        f"{full(node.label)} ({full(node.kind)})"
         + (f"<br>similarity {score:.3f}" if score is not None else "")
         + (f"<br>best frame at {clock(second)}" if second is not None else "")
         for node, score, second in zip(nodes, scores, seconds)
@@ -79,13 +78,13 @@ def node_trace(nodes: Sequence[dict[str, Any]], at: dict[Any, tuple[float, float
         "type": "scatter",
         "mode": "markers+text",
         "role": "nodes",
-        "x": [at[node["id"]][0] for node in nodes],
-        "y": [at[node["id"]][1] for node in nodes],
-        "text": [label(node["label"]) for node in nodes],
+        "x": [at[node.id][0] for node in nodes],
+        "y": [at[node.id][1] for node in nodes],
+        "text": [label(node.label) for node in nodes],
         "textposition": "bottom center",
         "hovertext": hover,
         "hoverinfo": "text",
-        "customdata": [[second, second, visible(node["label"]), "node", 0] for node, second in zip(nodes, seconds)],
+        "customdata": [[second, second, visible(node.label), "node", 0] for node, second in zip(nodes, seconds)],
         "marker": {"size": 22, "color": [score if score is not None else 0.0 for score in scores]},
     }
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from explorer.records import ExplorerError
 from explorer.ui.charts import evidence, graphs
@@ -12,13 +12,16 @@ from explorer.ui.events.view import View, answering, find, side
 from explorer.ui.present import basename, span, visible
 from explorer.ui.render import render
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
 
-def feedback(explorer: Any, view: View, data: dict[str, Any]) -> None:
+
+def feedback(explorer: Explorer, view: View, data: dict[str, Any]) -> None:
     """A thumb at one of three grains: this video, this clip for a phrase, this frame for a word."""
     kind = data.get("kind")
     if kind not in ("video", "clip", "frame") or not view.text:
         raise ExplorerError("feedback belongs to a search in words; search first")
-    explorer.feedback(
+    explorer.teaching.add_judgement(
         kind,
         view.text,
         str(data.get("id", "")),
@@ -40,13 +43,13 @@ def about(view: View) -> dict[str, str]:
     return {"query": view.text, "name": name, "span": span(hit.start, hit.end), "model": shown.checkpoint}
 
 
-def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
+def explain(explorer: Explorer, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
     """The charts of the selected moment, and an empty role graph until it is unfolded."""
     if view.selected is None or not view.text:
         return {}, {}
     hit = find(view, view.selected)
     try:
-        found = explorer.explain(
+        found = explorer.searches.explain(
             view.text,
             *view.selected,
             end=hit.end if hit else None,
@@ -59,13 +62,13 @@ def explain(explorer: Any, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
     return {**evidence.explained(found, view.selected[0]), "about": about(view)}, {}
 
 
-def graph(explorer: Any, view: View, data: dict[str, Any]) -> dict[str, Any]:
+def graph(explorer: Explorer, view: View, data: dict[str, Any]) -> dict[str, Any]:
     """The role graph of the query was unfolded."""
     if not view.text or view.problem:
         return {"note": "Search for a sentence to see its roles."}
-    drawn = explorer.graph(view.text, *(view.selected or ()), model=answering(view), weights=view.weights)
+    drawn = explorer.searches.graph(view.text, *(view.selected or ()), model=answering(view), weights=view.weights)
     figure = graphs.role_graph(drawn)
-    verbs = any(node.get("kind") == "action" for node in drawn.get("nodes", []))
+    verbs = any(node.kind == "action" for node in drawn.nodes)
     note = (
         "This sentence has no roles to draw."
         if not figure
@@ -102,20 +105,20 @@ def why_form(
     return render("why", files=files, answer=answer, taught=taught, unfolded=unfolded)
 
 
-def why(explorer: Any, view: View, data: dict[str, Any]) -> str:
+def why(explorer: Explorer, view: View, data: dict[str, Any]) -> str:
     """Look for a video by name, tell why it was not on top, or teach it."""
     action, value, field = data.get("action"), str(data.get("value", "")), str(data.get("field", ""))
     if not view.text:
         raise ExplorerError("search for a sentence first; then name the video you expected")
     if action == "look":
-        found = explorer.videos(field, limit=8)
-        return why_form(files=[Named(one["public_id"], one.get("name") or one["path"], one["path"]) for one in found])
+        videos = explorer.library.videos(field, limit=8)
+        return why_form(files=[Named(video.public_id, video.name, video.path) for video in videos])
     if action == "teach":
-        explorer.add_caption(value, view.text)
+        explorer.teaching.add_caption(value, view.text)
         inform("Added to your captions; fine-tune in the Teach tab.")
         return why_form(taught=True)
-    found = explorer.why_not(
+    found = explorer.searches.why_not(
         view.text, value, model=answering(view), weights=view.weights, phrase_weights=view.phrase_weights or None
     )
-    place = f"It is number {found['rank']:,} of {found['of']:,}." if found.get("rank") else "It is not in the index."
-    return why_form(answer=Answer(place, found.get("sentence", ""), view.text, value))
+    place = f"It is number {found.rank:,} of {found.of:,}." if found.rank else "It is not in the index."
+    return why_form(answer=Answer(place, found.sentence, view.text, value))

@@ -7,7 +7,7 @@ import binascii
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,9 @@ from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools,
 from explorer.ui.events.telling import inform, number
 from explorer.ui.events.view import View, find, moment, ranks
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
+
 K = 24  # moments asked for: a few screens of cards
 NEGATED = -1.0  # weight of a phrase whose moments are left out
 SIDE = 512  # px, the largest side of a picture taken as a question
@@ -30,18 +33,18 @@ LOOK = 0.25  # seconds between two looks at the model's state
 # ---- asking
 
 
-def ask(explorer: Any, view: View, model: str | None) -> SearchResult:
+def ask(explorer: Explorer, view: View, model: str | None) -> SearchResult:
     """The result of the view's question: words, a picture or a moment."""
     if view.image is not None:
-        return explorer.search_image(view.image, k=K, model=model)
+        return explorer.searches.search_image(view.image, k=K, model=model)
     if view.like is not None:
-        return explorer.more_like(*view.like, k=K, model=model)
-    return explorer.search(
+        return explorer.searches.more_like(*view.like, k=K, model=model)
+    return explorer.searches.search(
         view.text, k=K, weights=view.weights, model=model, phrase_weights=view.phrase_weights or None
     )
 
 
-def answered(explorer: Any, view: View) -> View:
+def answered(explorer: Explorer, view: View) -> View:
     """The view with its results, or with the problem that kept them away; the selection stays where it can."""
     try:
         result = ask(explorer, view, view.model)
@@ -54,7 +57,7 @@ def answered(explorer: Any, view: View) -> View:
     return view
 
 
-def repaired(explorer: Any, view: View) -> View:
+def repaired(explorer: Explorer, view: View) -> View:
     """The same question asked again with other weights: remembers the ranks before, so that moves can be shown."""
     before = ranks(view.result)
     return replace(answered(explorer, view), ranks=before)
@@ -63,39 +66,39 @@ def repaired(explorer: Any, view: View) -> View:
 # ---- events
 
 
-def wait_for_model(explorer: Any) -> None:
+def wait_for_model(explorer: Explorer) -> None:
     """Return as soon as the model is ready or failed, or after LOADING seconds."""
     for _ in range(int(LOADING / LOOK)):
-        if explorer.status().get("model") != "loading":
+        if explorer.status().model != "loading":
             return
         time.sleep(LOOK)
 
 
-def search(explorer: Any, view: View, text: str) -> Iterator[Shown]:
+def search(explorer: Explorer, view: View, text: str) -> Iterator[Shown]:
     """The search box: waits for the model where it is still loading, and says so."""
     fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
     if not fresh.text:
         yield shown(explorer, fresh)
         return
     yield busy("Searching…")
-    if explorer.status().get("model") == "loading":
+    if explorer.status().model == "loading":
         yield busy("The model is still loading; your search runs as soon as it is ready.")
         wait_for_model(explorer)
     yield shown(explorer, answered(explorer, fresh))
 
 
-def asked(explorer: Any, view: View, text: str) -> Shown:
+def asked(explorer: Explorer, view: View, text: str) -> Shown:
     """A new question in words that came from the page itself: an example, a recent or saved search."""
     fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
     return shown(explorer, answered(explorer, fresh), text=fresh.text)
 
 
-def example(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def example(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """An example of the empty page was chosen."""
     return asked(explorer, view, str(data.get("text", "")))
 
 
-def restore(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def restore(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """The page was opened with the address of a search: asked again as it was, the moment chosen."""
     fresh = view_of(data)
     if not fresh.text:
@@ -104,14 +107,14 @@ def restore(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, answered(explorer, fresh), text=fresh.text, sliders=True)
 
 
-def open_hit(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def open_hit(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A card or a further moment was chosen: view, chips, player. The script has already begun to play it."""
     chosen = (str(data.get("id")), round(number(data.get("start")), 3))
     view = replace(view, selected=chosen, second=bool(data.get("second")) and view.beside is not None)
     return view, phrase_chips.chips(view), played(view, load=False), address(view)
 
 
-def weigh_levels(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def weigh_levels(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A level slider moved: the same candidates in another order."""
     values = {name: max(0.0, number(data.get(name))) for name in ("video", "clip", "frame")}
     if not data.get("reset") and not any(values.values()):
@@ -120,7 +123,7 @@ def weigh_levels(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, repaired(explorer, view) if view.result else view)
 
 
-def weigh_phrase(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def weigh_phrase(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A phrase was switched, weighed, excluded (a weight below 0), or taken out of the exclusions that were typed."""
     phrase, text = str(data.get("phrase", "")), view.text
     weights = dict(view.phrase_weights)
@@ -147,22 +150,22 @@ def picture(data: dict[str, Any]) -> np.ndarray:
     return np.frombuffer(raw, np.uint8).reshape(height, width, 3).copy()
 
 
-def by_image(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def by_image(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A picture was chosen, pasted or dropped."""
     return shown(explorer, answered(explorer, View(image=picture(data), weights=view.weights)), text="")
 
 
-def export(explorer: Any, view: View, form: str) -> Shown:
+def export(explorer: Explorer, view: View, form: str) -> Shown:
     """The results, or the selected moment as a clip, written to the data folder."""
     if view.result is None or not view.result.hits:
         raise ExplorerError("there is nothing to export yet; search first")
     hit = find(view, view.selected)
     result = replace(view.result, hits=(hit,)) if form == "clip" and hit else view.result
-    inform(f"Written to {explorer.export(result, form)}")
+    inform(f"Written to {explorer.playback.export(result, form)}")
     return unchanged()
 
 
-def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def tool(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """The bar of tools."""
     name, value = data.get("tool"), str(data.get("value", ""))
     if name == "recall":
@@ -172,14 +175,14 @@ def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     if name == "save":
         if not view.text:
             raise ExplorerError("there is no search to save yet; search first")
-        explorer.save_search(view.text)
+        explorer.desk.save(view.text)
         inform(f"Saved: {view.text}")
         return (*unchanged(6), tools(explorer, view), *unchanged(PARTS - 7))
     if name in ("drop", "clear"):
         if name == "drop":
-            explorer.drop_search(value)
+            explorer.desk.drop(value)
         else:
-            explorer.clear_history()
+            explorer.desk.clear_history()
         return (*unchanged(6), tools(explorer, view), *unchanged(PARTS - 7))
     if name == "model":
         view = replace(view, model=value or None)
@@ -189,23 +192,23 @@ def tool(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, answered(explorer, view) if asked_before else view, sliders=name == "model")
 
 
-def judge(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def judge(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A thumb, or the taking back of one: noted, and the results stand anew at once."""
     if data.get("kind") == "undo":
         hit = find(view, (str(data.get("id")), round(number(data.get("start")), 3)))
         if hit is not None:
-            explorer.take_back(view.text, hit.public_id, hit.start, hit.end)
+            explorer.teaching.withdraw_judgement(view.text, hit.public_id, hit.start, hit.end)
     else:
         reasons.feedback(explorer, view, data)
     return shown(explorer, repaired(explorer, view))
 
 
-def undo(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def undo(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """The judgement of a card was taken back."""
     return judge(explorer, view, {**data, "kind": "undo"})
 
 
-def act(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
+def act(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A button under the player."""
     action, public_id, at = data.get("action"), str(data.get("id", "")), number(data.get("time"))
     if not public_id:
@@ -213,7 +216,7 @@ def act(explorer: Any, view: View, data: dict[str, Any]) -> Shown:
     if action == "like":
         return shown(explorer, answered(explorer, View(like=(public_id, at), weights=view.weights)), text="")
     if action in ("reveal", "open"):
-        (explorer.reveal if action == "reveal" else explorer.open_in_player)(public_id)
+        (explorer.playback.reveal if action == "reveal" else explorer.playback.open)(public_id)
     if action in ("good", "bad"):
         known = played(view, load=False)
         if known.get("id") == public_id and known["judged"] == action:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -13,6 +13,9 @@ from explorer.ui.events.link import address
 from explorer.ui.events.view import View, find
 from explorer.ui.present import span, visible
 from explorer.ui.render import notice
+
+if TYPE_CHECKING:
+    from explorer.service import Explorer
 
 PARTS = 9
 Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar, level sliders, address
@@ -35,40 +38,40 @@ def played(view: View, *, load: bool) -> dict[str, Any]:
     }
 
 
-def tools(explorer: Any, view: View) -> str:
+def tools(explorer: Explorer, view: View) -> str:
     """The bar of tools as it stands now."""
-    names = [one["name"] for one in explorer.models()]
+    names = [card.name for card in explorer.models.list()]
     return toolbar.toolbar(
-        history=list(explorer.history()),
-        saved=list(explorer.saved_searches()),
+        history=explorer.desk.history(),
+        saved=explorer.desk.saved(),
         models=names,
         model=view.model or "",
         other=view.other or "",
     )
 
 
-def own_weights(explorer: Any, model: str | None = None) -> LevelWeights:
+def own_weights(explorer: Explorer, model: str | None = None) -> LevelWeights:
     """The level weights of a model, None being the one in use, where its record tells them."""
-    for one in explorer.models():
-        if (one.get("name") == model or (model is None and one.get("current"))) and one.get("level_weights"):
-            return LevelWeights(**one["level_weights"])
+    for card in explorer.models.list():
+        if (card.name == model or (model is None and card.current)) and card.level_weights:
+            return card.level_weights
     return LevelWeights()
 
 
-def welcome(explorer: Any) -> str:
+def welcome(explorer: Explorer) -> str:
     """The empty search, in this state of the library."""
-    return components.welcome(explorer.status(), filling=panels.filling(explorer.jobs()))
+    return components.welcome(explorer.status(), filling=panels.filling(explorer.jobs.list()))
 
 
-def told(explorer: Any, view: View) -> str:
+def told(explorer: Explorer, view: View) -> str:
     """The line above the results; where the first videos are still being indexed it says so."""
-    empty = view.result is not None and not view.result.hits and not explorer.status().get("videos")
-    if not (empty and panels.filling(explorer.jobs())):
+    empty = view.result is not None and not view.result.hits and not explorer.status().videos
+    if not (empty and panels.filling(explorer.jobs.list())):
         return cards.summary(view)
     return notice("The first videos are still being indexed.", hint="Search again in a moment.")
 
 
-def shown(explorer: Any, view: View, *, text: str | None = None, sliders: bool = False) -> Shown:
+def shown(explorer: Explorer, view: View, *, text: str | None = None, sliders: bool = False) -> Shown:
     """Everything a search changes on the page; the level sliders only where another model's weights are to be seen."""
     grid = cards.grid(view) if view.result or view.problem else welcome(explorer)
     return (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -11,11 +11,14 @@ from explorer.ui import components, panels
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
+
 TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 EVERY = 1.0  # seconds between two looks while work is under way
 
 
-def build(explorer: Any) -> dict[str, Any]:
+def build(explorer: Explorer) -> dict[str, Any]:
     """Lay the tab out; `panels` are refreshed by the timer, `all` by anything that changes the library."""
     part: dict[str, Any] = {}
     part["counts"] = components.static(elem_id="hx-counts")
@@ -47,17 +50,17 @@ def build(explorer: Any) -> dict[str, Any]:
     return part
 
 
-def shown(explorer: Any) -> tuple[str, str, str, str]:
+def shown(explorer: Explorer) -> tuple[str, str, str, str]:
     """Counts, folders, jobs, failures and notes as they stand."""
     return (
         panels.counts(explorer.status()),
-        panels.folders(explorer.folders()),
-        panels.jobs(explorer.jobs()),
-        panels.failures(explorer.failures()) + panels.notes(explorer.notes()),
+        panels.folders(explorer.library.folders()),
+        panels.jobs(explorer.jobs.list()),
+        panels.failures(explorer.library.failures()) + panels.notes(explorer.library.notes()),
     )
 
 
-def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
+def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
     """Everything that changes the library also wakes the timer."""
     outputs = [*part["panels"], timer]
     added = gr.on(
@@ -71,10 +74,10 @@ def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
         None, None, None, js="() => document.activeElement && document.activeElement.blur()", api_visibility="private"
     )
     part["index"].click(
-        starting(explorer, lambda one, _: one.start_index()), part["path"], [part["path"], *outputs], **TELL
+        starting(explorer, lambda one, _: one.library.start_index()), part["path"], [part["path"], *outputs], **TELL
     )
     part["samples"].click(
-        starting(explorer, lambda one, _: one.install_samples()), part["path"], [part["path"], *outputs], **TELL
+        starting(explorer, lambda one, _: one.library.install_samples()), part["path"], [part["path"], *outputs], **TELL
     )
     for name in ("folders", "jobs", "failures"):
         part[name].act(bound(guarded(change), explorer), gr.State(None), outputs, **TELL)
@@ -83,14 +86,14 @@ def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
     part["videos"].act(bound(guarded(reveal), explorer), gr.State(None), None, **TELL)
 
 
-def add_folder(explorer: Any, path: str) -> None:
+def add_folder(explorer: Explorer, path: str) -> None:
     """A folder joins the library and is indexed."""
     if not path.strip():
         raise ExplorerError("no path was given; type the path of a folder with videos, for example /home/you/Videos")
-    explorer.add_folder(path.strip())
+    explorer.library.add_folder(path.strip())
 
 
-def starting(explorer: Any, start: Any) -> Any:
+def starting(explorer: Explorer, start: Any) -> Any:
     """A listener that starts work, empties the path box and shows the new state."""
 
     def run(path: str | None) -> tuple[Any, ...]:
@@ -100,32 +103,32 @@ def starting(explorer: Any, start: Any) -> Any:
     return guarded(run)
 
 
-def change(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def change(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
     """A button of a folder, a job or the failures."""
     action, value = data.get("action"), str(data.get("value", ""))
     if action == "retry":
-        explorer.start_index(retry_failed=True)
+        explorer.library.start_index(retry=True)
     elif value.isdigit():
         known = {
-            "remove": explorer.remove_folder,
-            "cancel": explorer.cancel_job,
-            "pause": explorer.pause_job,
-            "resume": explorer.resume_job,
+            "remove": explorer.library.remove_folder,
+            "cancel": explorer.jobs.cancel,
+            "pause": explorer.jobs.pause,
+            "resume": explorer.jobs.resume,
         }
         known[str(action)](int(value))
     return *shown(explorer), gr.Timer(active=True)
 
 
-def reveal(explorer: Any, state: None, data: dict[str, Any]) -> None:
+def reveal(explorer: Explorer, state: None, data: dict[str, Any]) -> None:
     """Show a file in the file manager."""
-    explorer.reveal(str(data.get("value", "")))
+    explorer.playback.reveal(str(data.get("value", "")))
     inform("Shown in your file manager.")
 
 
-def listing(explorer: Any) -> Any:
+def listing(explorer: Explorer) -> Any:
     """The files whose name holds the filter's words."""
 
     def run(text: str | None) -> str:
-        return panels.videos(explorer.videos(text or ""))
+        return panels.videos(explorer.library.videos(text or ""))
 
     return run

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from explorer.records import ExplorerError
+from explorer.service.adding import Offer
 from explorer.ui import components, lessons
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
@@ -14,10 +15,13 @@ from explorer.ui.panels import button
 from explorer.ui.present import safe, size
 from explorer.ui.render import notice
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
+
 TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
-def build(explorer: Any) -> dict[str, Any]:
+def build(explorer: Explorer) -> dict[str, Any]:
     """Cards of models, a form for another tower, checks."""
     part: dict[str, Any] = {}
     part["models"] = components.panel(elem_id="hx-models")
@@ -43,7 +47,7 @@ def build(explorer: Any) -> dict[str, Any]:
     return part
 
 
-def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
+def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
     """Switch, add, check."""
     none = gr.State(None)
     part["models"].act(bound(guarded(use), explorer), none, [part["models"], timer], **TELL)
@@ -52,20 +56,20 @@ def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
     part["again"].click(checking(explorer), None, part["doctor"], **TELL)
 
 
-def use(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def use(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
     """Another model answers from now on."""
     name = str(data.get("value", ""))
-    explorer.use_model(name)
+    explorer.models.use(name)
     inform(f"{name} answers from now on.")
-    return lessons.models(explorer.models()), gr.Timer(active=True)
+    return lessons.models(explorer.models.list()), gr.Timer(active=True)
 
 
-def looking(explorer: Any) -> Any:
+def looking(explorer: Explorer) -> Any:
     """What a tower would cost, and the question whether to fetch it."""
 
     def run(name: str | None) -> str:
         wanted = (name or "").strip()
-        return consent(wanted, explorer.look_at_tower(wanted)) if wanted else refuse()
+        return consent(wanted, explorer.models.look_at_tower(wanted)) if wanted else refuse()
 
     return guarded(run)
 
@@ -75,7 +79,7 @@ def refuse() -> str:
     raise ExplorerError("no name was given; type an open_clip name or the path of a weights file")
 
 
-def consent(name: str, offer: Any) -> str:
+def consent(name: str, offer: Offer) -> str:
     """What adding costs in words, and the button that agrees."""
     if offer.megabytes and not offer.here:
         told = f"{offer.name} is a download of about {size(1e6 * offer.megabytes)} from huggingface.co."
@@ -85,13 +89,13 @@ def consent(name: str, offer: Any) -> str:
     return f"<p>{safe(told)}</p>{button(text, 'agree', name, title='Then index again with it', kind='hx-primary')}"
 
 
-def agree(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def agree(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
     """The person agreed to a shown size."""
-    explorer.add_tower(str(data.get("value", "")), agreed=True)
+    explorer.models.add_tower(str(data.get("value", "")), agreed=True)
     return notice("Started; the Library tab shows how far it is."), gr.Timer(active=True)
 
 
-def checking(explorer: Any) -> Any:
+def checking(explorer: Explorer) -> Any:
     """The checks, made anew."""
 
     def run() -> str:

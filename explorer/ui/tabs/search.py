@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -13,11 +13,14 @@ from explorer.ui.events import search as handlers
 from explorer.ui.events.telling import guarded
 from explorer.ui.events.view import View
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
+
 QUEUE = {"show_progress": "hidden", "concurrency_id": "search", "concurrency_limit": 4, "api_visibility": "private"}
 LAST = {"trigger_mode": "always_last"}  # while one is under way only the newest is kept
 
 
-def build(explorer: Any) -> dict[str, Any]:
+def build(explorer: Explorer) -> dict[str, Any]:
     """Lay the tab out and wire it; gives the parts the page needs at load."""
     part = layout()
     outputs = [part[name] for name in ("view", "box", "notice", "chips", "grid", "player", "tools", "weights", "link")]
@@ -57,7 +60,7 @@ def layout() -> dict[str, Any]:
     return part
 
 
-def wire_search(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> None:
+def wire_search(explorer: Explorer, part: dict[str, Any], outputs: list[Any]) -> None:
     """Everything that asks anew; each is followed by the explanation of the selected moment."""
 
     def run(view: View, text: str | None) -> Any:
@@ -81,7 +84,7 @@ def wire_search(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> None
         question.then(folded, None, part["why"], **tell)  # what it said was of the question before
 
 
-def wire_selection(explorer: Any, part: dict[str, Any], outputs: list[Any]) -> None:
+def wire_selection(explorer: Explorer, part: dict[str, Any], outputs: list[Any]) -> None:
     """Choosing a moment, thumbs, the role graph, and the video one expected."""
     view, tell = part["view"], {**QUEUE, **LAST}
     opened = part["grid"].open(
@@ -98,7 +101,7 @@ def folded() -> str:
     return reasons.why_form(unfolded=False)
 
 
-def explaining(explorer: Any) -> Any:
+def explaining(explorer: Explorer) -> Any:
     """The explanation as a listener without data."""
 
     def run(view: View) -> Any:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
 from explorer.records import ExplorerError, Job
+from explorer.service.recalls import training_report
+from explorer.service.requests import FineTuneRequest
 from explorer.ui import components, lessons
 from explorer.ui.charts import graphs
 from explorer.ui.components import bound
@@ -14,11 +17,14 @@ from explorer.ui.events.telling import guarded, inform
 from explorer.ui.panels import ACTIVE
 from explorer.ui.present import seconds, visible
 
+if TYPE_CHECKING:
+    from explorer.service import Explorer
+
 TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHOICES = 500  # files offered in the list; more are found by typing
 
 
-def build(explorer: Any) -> dict[str, Any]:
+def build(explorer: Explorer) -> dict[str, Any]:
     """A caption form left, training right."""
     part: dict[str, Any] = {}
     with gr.Row(elem_classes="hx-split"):
@@ -56,25 +62,25 @@ def build(explorer: Any) -> dict[str, Any]:
     return part
 
 
-def newest(jobs: list[Job]) -> Job | None:
+def newest(jobs: Sequence[Job]) -> Job | None:
     """The fine-tuning to show: one under way, else the last."""
     runs = [job for job in jobs if job.kind == "train"]
     return max(runs, key=lambda job: (job.state in ACTIVE, job.created), default=None)
 
 
-def shown(explorer: Any) -> tuple[str, dict[str, Any]]:
+def shown(explorer: Explorer) -> tuple[str, dict[str, Any]]:
     """The newest training and its loss curve."""
-    job = newest(list(explorer.jobs()))
-    points = job.progress.summary.get("curve", []) if job else []
-    return lessons.training(job), {"figure": graphs.loss_curve(points)}
+    job = newest(explorer.jobs.list())
+    report = training_report(job.progress.summary if job else {})
+    return lessons.training(job, report), {"figure": graphs.loss_curve(report.curve)}
 
 
-def choices(explorer: Any) -> list[tuple[str, str]]:
+def choices(explorer: Explorer) -> list[tuple[str, str]]:
     """Files to write a caption for."""
-    return [(visible(one.get("name") or one["path"]), one["public_id"]) for one in explorer.videos(limit=CHOICES)]
+    return [(visible(video.name), video.public_id) for video in explorer.library.videos(limit=CHOICES)]
 
 
-def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
+def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
     """Add a caption, start training, keep or roll back."""
     fields = [part[name] for name in ("video", "caption", "start", "end")]
     part["add"].click(adding(explorer), fields, [part["caption"], part["start"], part["end"], part["captions"]], **TELL)
@@ -82,7 +88,7 @@ def wire(explorer: Any, part: dict[str, Any], timer: gr.Timer) -> None:
     part["training"].act(bound(guarded(decide), explorer), gr.State(None), [*part["panels"], timer], **TELL)
 
 
-def adding(explorer: Any) -> Any:
+def adding(explorer: Explorer) -> Any:
     """A caption of a video, or of a span of it."""
 
     def run(public_id: str | None, caption: str | None, start: str | None, end: str | None) -> tuple[Any, ...]:
@@ -90,8 +96,8 @@ def adding(explorer: Any) -> Any:
         if not public_id or not sentence:
             raise ExplorerError("a caption needs a video and a sentence; choose the one and type the other")
         first, last = stretch(start or "", end or "")
-        explorer.add_caption(public_id, sentence, start=first, end=last)
-        return "", "", "", lessons.captions(explorer.captions())
+        explorer.teaching.add_caption(public_id, sentence, start=first, end=last)
+        return "", "", "", lessons.captions(explorer.teaching.lessons())
 
     return guarded(run)
 
@@ -115,27 +121,27 @@ def stretch(start: str, end: str) -> tuple[float | None, float | None]:
     return first, last
 
 
-def training(explorer: Any) -> Any:
+def training(explorer: Explorer) -> Any:
     """Fine-tuning starts as a job."""
 
     def run(epochs: float) -> tuple[Any, ...]:
-        explorer.start_training(epochs=int(epochs))
+        explorer.teaching.start_training(FineTuneRequest(epochs=int(epochs)))
         return *shown(explorer), gr.Timer(active=True)
 
     return guarded(run)
 
 
-def decide(explorer: Any, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def decide(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
     """Keep the new model, return to the old one, or steer the job."""
     action, value = data.get("action"), str(data.get("value", ""))
     if action == "keep":
-        explorer.keep_model(value)
+        explorer.models.use(value)
         inform(f"{value} answers from now on.")
     elif action == "back":
-        explorer.roll_back()
+        explorer.models.roll_back()
         inform("The model before answers again.")
     elif value.isdigit():
-        {"cancel": explorer.cancel_job, "pause": explorer.pause_job, "resume": explorer.resume_job}[str(action)](
+        {"cancel": explorer.jobs.cancel, "pause": explorer.jobs.pause, "resume": explorer.jobs.resume}[str(action)](
             int(value)
         )
     return *shown(explorer), gr.Timer(active=True)

@@ -133,8 +133,8 @@ def test_words_are_read_without_the_libraries_that_only_frames_need() -> None:
 import json, sys
 from pathlib import Path
 from explorer.config import Settings
-from explorer.service.models import Shelf
-encoder = Shelf(Settings(data_dir=Path({str(IMPORT_DIR / "nowhere")!r}))).encoder("starter")
+from explorer.service.encoders import Encoders
+encoder = Encoders(Settings(data_dir=Path({str(IMPORT_DIR / "nowhere")!r}))).encoder("starter")
 encoder.text("a red car near the sea")
 print(json.dumps([name for name in ("open_clip", "timm", "torchvision", "transformers", "torch._dynamo") if name in sys.modules]))
 """

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from collections.abc import Generator
 from pathlib import Path
@@ -19,9 +18,10 @@ from explorer.model.hcmi import HCMI
 from explorer.model.towers.load import load_tower
 from explorer.model.towers.tower import Tower, split_trained
 from explorer.records import CaptionPair, ExplorerError, FrameSize, Phrase, TrainStep
-from explorer.service import Explorer
-from explorer.service import evaluation as measure
-from explorer.service.train_captions import keep_unfrozen, learn
+from explorer.service import Explorer, material
+from explorer.service.fine_tune import save_model
+from explorer.service.requests import FineTuneRequest, TowerRequest, TrainRequest
+from explorer.training.captions import read_captions
 from explorer.training.objective import from_levels
 from explorer.training.towers.gradients import gradients
 from explorer.training.towers.joint import Joint, own_tower, thaw
@@ -140,9 +140,9 @@ def test_gradients_are_those_of_the_whole_batch_at_once(
 def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, part: str, tmp_path: Path) -> None:
     data = drawn()
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.shelf.add_tower(name)
+        *_, done = explorer.models.install_tower(TowerRequest(name))
         base = done.summary["checkpoint"]
-        before = explorer.encoder(base)
+        before = explorer.models.encoder(base)
         tower = own_tower(name, device="cpu", weights={})
         model = HCMI(before.config)
         config = TrainConfig(epochs=12, batch_size=8, lr=1.0, unfreeze=part, warmup=0.1)
@@ -150,8 +150,15 @@ def test_training_makes_a_better_tower_that_loads_under_a_new_name(name: str, pa
         assert [step.step for step in seen] == list(range(1, 13)) and all(step.metrics["rsum"] > 0 for step in seen)
         assert seen[-1].losses["loss"] < seen[0].losses["loss"]
         assert outcome.kept and outcome.after["rsum"] > outcome.before["rsum"]
-        keep_unfrozen(explorer, outcome, outcome.tensors, name="deep", base=base, data="8 captions")
-        after = explorer.shelf.encoder("deep")
+        save_model(
+            explorer.models.encoders,
+            outcome.model,
+            FineTuneRequest(base=base, name="deep"),
+            captions=8,
+            metrics={"before": outcome.before, "after": outcome.after},
+            tower=outcome.tensors,
+        )
+        after = explorer.models.encoder("deep")
         plain, digest = split_trained(after.tower_name)
         assert (
             plain == before.tower_name
@@ -235,16 +242,16 @@ def test_going_on_after_a_stop_is_the_same_as_never_stopping(name: str, tmp_path
 def test_a_killed_command_goes_on_and_leaves_no_state_behind(name: str, tmp_path: Path) -> None:
     captions = library(tmp_path / "videos")
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.shelf.add_tower(name)
+        *_, done = explorer.models.install_tower(TowerRequest(name))
         for unfreeze in ("last", "none"):
-            given = arguments(
+            given = request(
                 captions, done.summary["checkpoint"], unfreeze=unfreeze, model="hcmi" if unfreeze == "last" else "hgr"
             )
-            begun = learn(explorer, given)
+            begun = explorer.teaching.train_file(given)
             next(step for step in begun if step.stage == "train")
             del begun  # what a kill leaves: the saved states
             assert list((tmp_path / "data" / "training").glob("*/state-*.json"))
-            again = [step.done for step in learn(explorer, given) if step.stage == "train"]
+            again = [step.done for step in explorer.teaching.train_file(given) if step.stage == "train"]
             assert again[0] == 2 and not list((tmp_path / "data" / "training").iterdir())
 
 
@@ -271,47 +278,37 @@ def library(folder: Path) -> Path:
     return path
 
 
-def arguments(captions: Path, base: str, **more: object) -> argparse.Namespace:
-    return argparse.Namespace(
-        **{
-            "captions": captions,
-            "videos": captions.parent,
-            "base": base,
-            "model": "hcmi",
-            "epochs": 2,
-            "lr": 0.05,
-            "unfreeze": "last",
-            "seed": 0,
-            "name": "mine",
-            **more,
-        }
-    )
+def request(captions: Path, base: str, *, unfreeze: str = "last", model: str = "hcmi") -> TrainRequest:
+    choices = FineTuneRequest(base=base, model=model, epochs=2, lr=0.05, name="mine")
+    return TrainRequest(captions, captions.parent, choices, unfreeze=unfreeze)
 
 
 def test_the_command_decodes_trains_and_says_what_it_kept(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     captions = library(tmp_path / "videos")
-    monkeypatch.setattr(measure, "PIXELS_IN_MEMORY", 0)  # through a file of the data folder
+    monkeypatch.setattr(material, "PIXELS_IN_MEMORY", 0)  # through a file of the data folder
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        *_, done = explorer.shelf.add_tower(name)
+        *_, done = explorer.models.install_tower(TowerRequest(name))
         base = done.summary["checkpoint"]
-        steps = list(learn(explorer, arguments(captions, base)))
+        steps = list(explorer.teaching.train_file(request(captions, base)))
         summary = steps[-1].summary
         assert [step.stage for step in steps] == ["decode"] * 8 + ["train"] * 2 + ["done"]
         assert {"checkpoint", "kept", "before", "after", "seconds", "notices"} <= summary.keys()
         assert summary["kept"] == (summary["after"]["rsum"] > summary["before"]["rsum"])
         assert summary["checkpoint"] == ("mine" if summary["kept"] else base)
         assert any("broken.mp4" in notice for notice in summary["notices"])
-        assert (explorer.shelf.encoder(summary["checkpoint"]).tower_name != done.summary["tower"]) == summary["kept"]
+        assert (explorer.models.encoder(summary["checkpoint"]).tower_name != done.summary["tower"]) == summary["kept"]
         with pytest.raises(ExplorerError, match="--unfreeze trains HCMI"):
-            list(learn(explorer, arguments(captions, base, model="hgr")))
+            list(explorer.teaching.train_file(request(captions, base, model="hgr")))
 
 
 def test_frames_are_those_of_the_caption_s_own_span(tmp_path: Path) -> None:
-    captions = measure.read_captions(library(tmp_path / "videos"))
+    captions = read_captions(library(tmp_path / "videos"))
     with Explorer(Settings(data_dir=tmp_path / "data", device="cpu")) as explorer:
-        steps = measure.load_pixels(explorer, captions, tmp_path / "videos", size=FrameSize(SIZE, SIZE, "crop"))
+        steps = material.load_pixels(
+            explorer.settings, captions, tmp_path / "videos", size=FrameSize(SIZE, SIZE, "crop")
+        )
         while True:
             try:
                 next(steps)
