@@ -70,11 +70,11 @@ def main() -> int:
     parser.add_argument("--names", action="store_true", help="also the names under which the text comes in")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, Explorer(Settings(data_dir=Path(folder))) as explorer:
-        encoder = explorer.encoder()
+        encoder = explorer.models.encoder()
         with Store(Path(folder) / "index.db") as store:
             fill(store, encoder, encoder.texts([WARM])[0].sentence[None], count=60)
-        explorer.search(WARM)
-        entered = follow(explorer.search, given.text)
+        explorer.searches.search(WARM)
+        entered = follow(explorer.searches.search, given.text)
     for (file, function), names in entered.items():
         print(f"{file}: {function}" + (f" ({', '.join(sorted(names))})" if given.names else ""))
     files = {file for file, _ in entered}
