@@ -130,8 +130,7 @@ def test_hgr_reads_actions_and_entities_and_says_where_there_is_no_verb(explorer
     )
     assert explorer.searches.search("a man drives a car").reads == ("phrases", "words")
     times = [
-        node.time
-        for node in explorer.searches.graph("a man drives a car", hit.public_id, hit.start, model="hgr").nodes
+        node.time for node in explorer.searches.graph("a man drives a car", hit.public_id, hit.start, model="hgr").nodes
     ]
     assert all(min(why.frame_times) <= time <= max(why.frame_times) for time in times)
     off = explorer.searches.search("a man drives a car", model="hgr", phrase_weights={"man": 0.0})
