@@ -47,7 +47,7 @@ def _same(hit: Hit, other: Hit) -> bool:
 
 def phrases_of(query: Query, results: Sequence[SearchResult]) -> tuple[Phrase, ...]:
     """The phrases of all choices, each once, at their characters of the whole text."""
-    found = {}
+    found: dict[str, Phrase] = {}
     for phrase in (phrase for result in results for phrase in result.phrases):
         start = max(query.text.find(phrase.text), 0)
         found.setdefault(phrase.text, replace(phrase, start=start, end=start + len(phrase.text)))

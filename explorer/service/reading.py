@@ -80,7 +80,7 @@ def language_notes(text: str, tower: str) -> tuple[str, ...]:
     if reads_many(tower):
         return ()
     language, sign = foreign(text), emoji(text)
-    notes = ()
+    notes: tuple[str, ...] = ()
     if language:
         notes = (
             f"these words are in {language}, and this model reads English only, so what it finds may be chance; "

@@ -20,10 +20,9 @@ from explorer.training.caption_files import (
     START_FIELDS,
     TEXT_FIELDS,
     Line,
-    field_name,
     json_records,
-    table_records,
 )
+from explorer.training.caption_tables import field_name, table_records
 
 MAX_WORDS = 200  # of a caption; a text tower reads 77 to 256 tokens, the rest would be lost unsaid
 OVERSHOOT = 2.0  # seconds that a span may end after its file: clocks and cuts differ so much
@@ -207,7 +206,7 @@ def fit_spans(pairs: Iterable[CaptionPair], durations: Mapping[str, float]) -> C
             cut += 1
         else:
             beyond.append(f"{pair.file} {pair.start:g}-{pair.end:g} s of {length:.1f} s")
-    notices = (f"spans that end after their video were cut to it: {cut}",) if cut else ()
+    notices: tuple[str, ...] = (f"spans that end after their video were cut to it: {cut}",) if cut else ()
     if beyond:
         notices += (
             f"captions of spans beyond the end of their video were left out: {len(beyond)} ({some(beyond)}); "

@@ -127,3 +127,63 @@ def test_published_headline_figures() -> None:
     }
     assert headline == {"msrvtt-1ka": 55.0, "msvd": 58.2, "lsmdc": 29.7, "didemo": 52.1, "activitynet": 57.3}
     assert published_rows("flickr8k") == []
+
+
+def put(folder: Path, **files: object) -> Path:
+    """Files by name, __ standing for a dot: text as it is, anything else as JSON."""
+    for name, content in files.items():
+        text = content if isinstance(content, str) else json.dumps(content)
+        (folder / name.replace("__", ".")).write_text(text, "utf-8")
+    return folder
+
+
+def read(name: str, folder: Path, split: str = "test") -> list[tuple[str, str]]:
+    return [(pair.file, pair.caption) for pair in read_benchmark(name, folder, split=split).pairs]
+
+
+def test_msvd_as_its_repositories_ship_it(tmp_path: Path) -> None:
+    folder = put(tmp_path, test_list__txt="a_1_2\nb_3_4\n")
+    put(folder, AllVideoDescriptions__txt="# ids\na_1_2 a dog runs\nc_5_6 a cat\nb_3_4 two men\na_1_2 the dog\n")
+    assert read("msvd", folder) == [("a_1_2", "a dog runs"), ("b_3_4", "two men"), ("a_1_2", "the dog")]
+    (folder / "raw-captions.json").write_text('{"a_1_2": [["a", "dog"], ["it", "runs"]], "c_5_6": [["x"]]}')
+    assert read("msvd", folder) == [("a_1_2", "a dog"), ("a_1_2", "it runs")]
+
+
+def test_a_pickle_is_not_opened_and_the_sentence_says_what_to_make(tmp_path: Path) -> None:
+    put(tmp_path, test_list__txt="a\n")
+    (tmp_path / "raw-captions.pkl").write_bytes(b"cos\nsystem\n(S'touch " + bytes(tmp_path / "ran") + b"'\ntR.")
+    with pytest.raises(ExplorerError) as caught:
+        read("msvd", tmp_path)
+    assert "raw-captions.pkl is a pickle" in str(caught.value) and "raw-captions.json" in str(caught.value)
+    assert '{"video7": ["a dog runs"]}' in str(caught.value) and not (tmp_path / "ran").exists()
+
+
+def test_didemo_as_its_repository_ships_it(tmp_path: Path) -> None:
+    rows = [("a.mov", "first"), ("b.mov", "one"), ("a.mov", "second. ")]
+    put(tmp_path, test_data__json=[{"video": video, "description": text, "times": [[0, 1]]} for video, text in rows])
+    assert read("didemo", tmp_path) == [("a.mov", "first second."), ("b.mov", "one")]
+    put(tmp_path, test_data__json=[{"video": "a.mov"}])
+    with pytest.raises(ExplorerError, match="not the layout of this benchmark"):
+        read("didemo", tmp_path)
+
+
+def test_lists_of_video_and_caption(tmp_path: Path) -> None:
+    put(tmp_path, msrvtt_ret_test1k__json=[{"video": "video7020.mp4", "caption": ["a woman creating a fondant baby"]}])
+    assert read("msrvtt-1ka", tmp_path) == [("video7020.mp4", "a woman creating a fondant baby")]
+    put(tmp_path, didemo_ret_test__json=[{"video": "a.mp4", "caption": ["one", "two"]}])
+    assert read("didemo", tmp_path) == [("a.mp4", "one two")]
+
+
+def test_flickr8k_in_its_three_forms(tmp_path: Path) -> None:
+    sentences = [{"raw": "a dog ."}, {"raw": "the dog ."}]
+    images = [{"filename": "1.jpg", "split": "test", "sentences": sentences}]
+    images += [{"filename": "2.jpg", "split": "train", "sentences": sentences}]
+    put(tmp_path, dataset_flickr8k__json={"images": images})
+    wanted = [("1.jpg", "a dog ."), ("1.jpg", "the dog .")]
+    assert read("flickr8k", tmp_path) == wanted
+    (tmp_path / "Flickr_8k.testImages.txt").write_text("1.jpg\n")
+    token = "1.jpg#0\ta dog .\n1.jpg#1\tthe dog .\n2.jpg#0\tx\n"
+    (tmp_path / "Flickr8k.token.txt").write_text(token)
+    assert read("flickr8k", tmp_path) == wanted
+    put(tmp_path, captions__txt='image,caption\n1.jpg,a dog .\n1.jpg,"the dog ."\n2.jpg,x\n')
+    assert read("flickr8k", tmp_path) == wanted
