@@ -64,7 +64,7 @@ def photo_pairs(encoder: Encoder, folder: Path, split: str, *, cache: Path, limi
     names = every[: _cached(cache, f"{stem_of(encoder)}-{split}", reading_of(encoder), wanted)]
     stem, kinds = f"{stem_of(encoder)}-{split}-{len(names)}", set(names)
     paths = [folder / "images" / name for name in names]
-    vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": _pictures(encoder, paths)})["vectors"]
+    vectors = kept(cache / f"{stem}.npz", lambda: {"vectors": read_photos(encoder, paths)})["vectors"]
     features = {name: FrameFeatures(np.zeros(1), vector[None]) for name, vector in zip(names, vectors, strict=True)}
     return first_videos(
         pair_data(
@@ -91,7 +91,8 @@ def first_videos(data: PairData, count: int) -> PairData:
     return replace(part, files=data.files[:count], spans=data.spans[:count], frames=data.frames[:count])
 
 
-def _pictures(encoder: Encoder, paths: Sequence[Path]) -> np.ndarray:
+def read_photos(encoder: Encoder, paths: Sequence[Path]) -> np.ndarray:
+    """Features (N, D) float16 of photos."""
     from PIL import Image
 
     size = encoder.frame_size

@@ -59,13 +59,14 @@ class Chance:
 class Calibration:
     """The null of one encoder over one state of the library.
 
-    texts gives for each form of text the model's TextLevels of the bank's B descriptions of that form, null their level
-    scores (B, S, 3) with S sampled windows; phrases (N, D) are the vectors of all their phrases; reference is the
-    model's VideoLevels of the sampled windows and files (S,) the file of each.
+    names gives for each form of text the bank's B descriptions of that form, texts the model's TextLevels of them, null
+    their level scores (B, S, 3) with S sampled windows; phrases (N, D) are the vectors of all their phrases; reference
+    is the model's VideoLevels of the sampled windows and files (S,) the file of each.
     """
 
     encoder: str
     generation: int
+    names: dict[Form, tuple[str, ...]]
     texts: dict[Form, Any]
     null: dict[Form, np.ndarray]
     phrases: np.ndarray
@@ -180,6 +181,7 @@ def calibrate(
     return Calibration(
         encoder=encoder.name,
         generation=generation,
+        names={form: tuple(bank[row].text for row in own) for form, own in rows.items()},
         texts={form: take(texts, own) for form, own in rows.items()},
         null={form: scores[own] for form, own in rows.items()},
         phrases=array(texts.phrases)[array(texts.phrase_mask)],

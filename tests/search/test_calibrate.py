@@ -10,6 +10,7 @@ import pytest
 from explorer.records import LEVELS, ExplorerError, LevelWeights
 from explorer.search import calibrate, score
 from explorer.search.calibrate import agreement, form_of, normal, qb_norm, read_bank, standing
+from explorer.search.examples import examples
 from explorer.search.find import encode_image, encode_query, find, more_like
 from explorer.search.query import parse
 from tests.support.agreement import assert_agrees
@@ -109,6 +110,25 @@ def test_pictures_are_held_against_pictures_of_other_files(tmp_path: Path) -> No
     assert hits[0].strength == "strong" and hits[0].percentile > 0.95 and hits[-1].weak
     first = more_like(hits[0].window, library=library, encoder=encoder, weights=LevelWeights(), calibration=calibration)
     assert first.hits[0].path.endswith("again.mp4") and first.hits[0].strength == "strong"
+
+
+def test_each_example_finds_something(tmp_path: Path) -> None:
+    encoder = TinyEncoder()
+    videos = {f"{i}.mp4": scenes((f"thing{i} place{i}", 4)) for i in range(4)}
+    videos |= {f"other{i}.mp4": scenes((f"subject{i} scene{i}", 4)) for i in range(30)}
+    library = make_library(tmp_path, videos, encoder)
+    calibration = calibrate.calibrate(encoder, encoder.texts(BANK), library, generation=library.generation)
+    shown = examples(calibration)
+    assert set(shown) == {f"thing{i} place{i}" for i in range(4)} and examples(None) == ()
+    for text in shown:
+        result = find(
+            encode_query(encoder, parse(text)),
+            library=library,
+            encoder=encoder,
+            weights=LevelWeights(),
+            calibration=calibration,
+        )
+        assert result.verdict.state == "found", text
 
 
 def test_the_scale_of_a_heatmap_is_the_librarys(tmp_path: Path) -> None:
