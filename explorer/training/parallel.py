@@ -20,9 +20,14 @@ def world() -> tuple[int, int]:
 
 
 def share(count: int) -> np.ndarray:
-    """The items of a global batch of `count` that this rank encodes: a contiguous run; sizes differ by one at most."""
+    """The items of a global batch of `count` that this rank encodes: a contiguous run; sizes differ by one at most.
+
+    With fewer items than ranks the last ones get the first item as a stand-in, which `gather` leaves out: a rank that
+    encoded nothing would take no part in the gathering, and the others would wait for it for ever.
+    """
     rank, ranks = world()
-    return np.array_split(np.arange(count), ranks)[rank]
+    mine = np.array_split(np.arange(count), ranks)[rank]
+    return mine if len(mine) else np.zeros(1, np.int64)
 
 
 class _Gather(torch.autograd.Function):
@@ -45,7 +50,7 @@ def gather(local: Tensor, *, count: int) -> Tensor:
     """The global (count, ...) tensor from each rank's share of rows, padded with 0 where ranks differ in length.
 
     Args:
-        local: (b, ...) rows of this rank, as `share` says.
+        local: (b, ...) rows of this rank, as `share` says; of a stand-in nothing is kept.
         count: rows of the global batch.
     """
     if world()[1] == 1:
@@ -79,7 +84,12 @@ def average_gradients(model: nn.Module) -> None:
     ranks = world()[1]
     if ranks == 1:
         return
-    for parameter in model.parameters():
-        if parameter.grad is not None:
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    used = torch.tensor([float(parameter.grad is not None) for parameter in parameters])
+    used = used.to(parameters[0].device) if parameters else used
+    dist.all_reduce(used)  # a part that only some ranks' items needed: every rank must take part, with 0 of its own
+    for parameter, ranks_with in zip(parameters, used.tolist(), strict=True):
+        if ranks_with:
+            parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
             dist.all_reduce(parameter.grad)
             parameter.grad /= ranks

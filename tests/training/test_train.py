@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -195,6 +196,53 @@ def test_two_ranks_give_the_loss_and_gradient_of_one(tmp_path: Path) -> None:
         with np.load(tmp_path / f"{rank}.npz") as found:
             assert float(found["loss"]) == pytest.approx(alone, rel=1e-5), rank
             assert np.allclose(found["gradient"], gradient.numpy(), rtol=1e-3, atol=1e-6), rank
+
+
+def steps_and_weights() -> tuple[list[float], np.ndarray]:
+    """The losses and the end of an epoch over 8 texts in batches of 3, 3 and 2: fewer than three ranks."""
+    net = stirred()
+    found = [step.losses["loss"] for step in fit(net, pairs(8, 1), TrainConfig(epochs=1, batch_size=3, lr=1e-3))]
+    return found, torch.cat([value.flatten().double() for value in net.state_dict().values()]).numpy()
+
+
+def pair_gradient() -> torch.Tensor:
+    """The gradient of a batch of two."""
+    net = stirred()
+    two = draw(pairs(7, 1), np.arange(2), frames=6, views=2, rng=np.random.default_rng(0))
+    losses(net, two, TrainConfig())["loss"].backward()
+    average_gradients(net)
+    return torch.cat([p.grad.flatten() for p in net.parameters() if p.grad is not None])
+
+
+def rank_of_three(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group(
+        "gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=3, timeout=timedelta(seconds=60)
+    )
+    assert len(share(2)) == 1
+    found, weights = steps_and_weights()
+    np.savez(f"{folder}/{rank}.npz", losses=found, weights=weights, gradient=pair_gradient().numpy())
+    only_first = torch.nn.Linear(2, 1)  # a part that one rank's items need, and the others' do not
+    torch.nn.init.ones_(only_first.weight)
+    if rank == 0:
+        only_first(torch.ones(1, 2)).sum().backward()
+    average_gradients(only_first)
+    assert torch.allclose(only_first.weight.grad, torch.full((1, 2), 1 / 3))
+    torch.distributed.barrier()
+    torch.distributed.destroy_process_group()
+
+
+@pytest.mark.skipif(not torch.distributed.is_available(), reason="torch without distributed")
+def test_three_ranks_with_a_last_batch_of_two_neither_hang_nor_differ(tmp_path: Path) -> None:
+    wanted, alone = steps_and_weights()
+    gradient = pair_gradient().numpy()
+    multiprocessing.spawn(rank_of_three, args=(str(tmp_path),), nprocs=3, join=True)
+    for rank in range(3):
+        with np.load(tmp_path / f"{rank}.npz") as found:
+            assert found["losses"] == pytest.approx(wanted, rel=1e-4), rank
+            assert np.allclose(found["gradient"], gradient, rtol=1e-3, atol=1e-6), rank
+            # Adam divides small gradients by themselves, so the last bits of a few weights are those of the sum's order
+            assert np.linalg.norm(found["weights"] - alone) < 1e-3 * np.linalg.norm(alone), rank
 
 
 def test_hgr_trains_by_the_same_call() -> None:
