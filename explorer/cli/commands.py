@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
 from explorer.cli.printing import rows, run, say
 from explorer.config import Settings
 from explorer.records import ExplorerError, SearchResult
+from explorer.store.cues import FoundCue
 
 if TYPE_CHECKING:
     from explorer.service import Explorer
@@ -82,17 +83,22 @@ def search(chosen: argparse.Namespace) -> int:
         result = explorer.searches.search(
             chosen.text, k=chosen.k, weights=chosen.weights, model=chosen.checkpoint, remember=False
         )
+        said = explorer.searches.said(chosen.text)
     lines = [f"{hit.scores.total:.3f}  {hit.start:7.1f}-{hit.end:<7.1f}  {hit.path}" for hit in result.hits]
+    lines += [f"said   {hit.cue.start:7.1f}-{hit.cue.end:<7.1f}  {hit.path}  {hit.cue.text}" for hit in said]
     say(
-        result_json(result),
+        result_json(result, said),
         as_json=chosen.json,
         text="\n".join([*lines, *([result.reason] if result.reason else []), *result.query.notes]),
     )
     return 0
 
 
-def result_json(result: SearchResult) -> dict[str, object]:
-    """A search as scripts read it; `in_order` is null where the query asks for no order of its phrases."""
+def result_json(result: SearchResult, said: Sequence[FoundCue] = ()) -> dict[str, object]:
+    """A search as scripts read it, and what was said in films.
+
+    `in_order` is null where the query asks for no order of its phrases.
+    """
     hits = [
         {
             "path": hit.path,
@@ -117,6 +123,7 @@ def result_json(result: SearchResult) -> dict[str, object]:
         "verdict": result.verdict.state,
         "reason": result.reason,
         "notes": list(result.query.notes),
+        "said": [{"path": hit.path, **asdict(hit.cue)} for hit in said],
     }
 
 

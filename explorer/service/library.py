@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from explorer.config import SamplingConfig, Settings
+from explorer.index.cues import read_cues
 from explorer.index.indexer import index
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, Failure, Note, Progress
@@ -129,7 +130,7 @@ class Library:
         with DecodeWorker(self.settings.decoder) as worker:
             self._worker = worker
             try:
-                yield from index(
+                for step in index(
                     self.store,
                     self.store.roots(),
                     encoder=encoder,
@@ -138,7 +139,10 @@ class Library:
                     sampling=sampling or self.settings.sampling,
                     retry=request.retry,
                     trust_smaller=request.trust_smaller,
-                )
+                ):
+                    if step.stage == "done":  # the summary stays the last record
+                        yield from read_cues(self.store, worker)
+                    yield step
             finally:
                 self._worker = None
 

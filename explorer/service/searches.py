@@ -13,6 +13,7 @@ from explorer.records import DrawnGraph, Explanation, ExplorerError, FrameSize, 
 from explorer.service.desk import Desk
 from explorer.service.judgements import LOOKED_THROUGH, Judgements, arrange
 from explorer.service.search_caches import SearchCaches
+from explorer.store.cues import Cues, FoundCue
 from explorer.store.store import Store
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from explorer.search.retrieve import Library
 
 PICTURE = LevelWeights(1.0, 0.0, 1.0)
+SAID = 20  # cues shown beside the pictures
 
 
 class Searches:
@@ -80,6 +82,16 @@ class Searches:
         if remember and not phrase_weights:
             self.desk.remember(text)
         return arrange(result, judgements, k=k) if judgements else result
+
+    def said(self, text: str, *, limit: int = SAID) -> tuple[FoundCue, ...]:
+        """What was said in the films, as their subtitles write it down: cues with the words of a query; no model.
+
+        Raises:
+            ExplorerError: the query cannot be read.
+        """
+        from explorer.search.query import parse
+
+        return Cues(self.store.database).search(parse(text).text, limit=limit)
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""

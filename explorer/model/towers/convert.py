@@ -40,8 +40,8 @@ def convert(source: Path, target: Path) -> int:
     said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines()
     if done.returncode or not said:
         raise ExplorerError(
-            f"{source} holds no tensors that can be read without running code ({said[-1][:200] if said else 'killed'}); "
-            "take the model from the list, which fetches safetensors"
+            f"{source} holds no tensors that can be read without running code "
+            f"({said[-1][:200] if said else 'killed'}); take the model from the list, which fetches safetensors"
         )
     return int(said[-1])
 
