@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from explorer.config import ASSETS, Settings
 from explorer.records import ExplorerError
 from explorer.web.guard import Guard
+from explorer.web.head import OwnHead
 from explorer.web.link import HOST, answers, link, open_link
 from explorer.web.secret import link_token
 from explorer.web.waiting import Opening
@@ -126,6 +127,7 @@ def _assemble(explorer: Explorer, port: int, blocks: gradio.Blocks | None) -> Fa
         max_file_size="32mb",
         **options,
     )
+    app.add_middleware(OwnHead)
     return app
 
 

@@ -121,8 +121,8 @@ def make_shelf(folder: Path) -> Shelf:
 
 
 @contextmanager
-def running(folder: Path, *, explorer: Any = None, blocks: Any = None) -> Iterator[Site]:
-    """The app served by uvicorn in a thread, until the block ends."""
+def running(folder: Path, *, explorer: Any = None, blocks: Any = None, whole: bool = False) -> Iterator[Site]:
+    """The app served by uvicorn in a thread, until the block ends; `whole`: with the page itself, as a person sees it."""
     import uvicorn
 
     server.prepare_environment(folder)
@@ -130,7 +130,11 @@ def running(folder: Path, *, explorer: Any = None, blocks: Any = None) -> Iterat
     with server.bind(0) as listening:
         port = listening.getsockname()[1]
         app = server.create_app(
-            explorer or shelf, port=port, token=TOKEN, uploads=str(uploads), blocks=blocks or tiny_page()
+            explorer or shelf,
+            port=port,
+            token=TOKEN,
+            uploads=str(uploads),
+            blocks=None if whole else blocks or tiny_page(),
         )
         live = uvicorn.Server(server.settings_of(app))
         thread = threading.Thread(target=live.run, kwargs={"sockets": [listening]}, daemon=True)
