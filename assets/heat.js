@@ -50,8 +50,9 @@
     const lines = grid.rows.map((text, r) => row(
       HX.make("th", {role: "rowheader", scope: "row", title: text}, text), ...grid.columns.map((_, c) => cell(grid, r, c))));
     const times = row(HX.make("td", {role: "presentation"}), ...grid.columns.map((column, c) =>
-      HX.make("th", {role: "columnheader", scope: "col", title: column.title, "data-column": c, class: "hx-when"}, ...column.lines.map((line) => HX.make("span", {}, line)))));
-    return HX.make("table", {role: "grid", class: "hx-heat", "aria-label": grid.title}, HX.make("tbody", {role: "presentation"}, stills, ...lines, times));
+      HX.make("th", {role: "columnheader", scope: "col", title: column.title, "data-column": c, class: "hx-when"}, ...column.lines.map((line) => HX.make("span", {}, line.replace("–", "–\u200b"))))));
+    const many = grid.columns.length > 7 ? " hx-many" : "";      // times stand upright where columns are narrow
+    return HX.make("table", {role: "grid", class: `hx-heat${many}`, style: `--hx-columns:${grid.columns.length}`, "aria-label": grid.title}, HX.make("tbody", {role: "presentation"}, stills, ...lines, times));
   };
 
   HX.legend = (scale) => {

@@ -41,10 +41,10 @@
   };
 
   const choose = (element, node) => {
-    element.querySelectorAll(".hx-chosen").forEach((n) => { n.classList.remove("hx-chosen"); n.setAttribute("aria-selected", "false"); });
+    element.querySelectorAll(".hx-chosen").forEach((n) => { n.classList.remove("hx-chosen"); n.setAttribute("aria-current", "false"); });
     const card = node.closest(".hx-card");
     card.classList.add("hx-chosen");
-    card.setAttribute("aria-selected", "true");
+    card.setAttribute("aria-current", "true");
   };
 
   HX.grid = (element, trigger, props, watch) => {
@@ -54,6 +54,12 @@
       if (example) return trigger("example", {text: example.dataset.example});
       const tab = event.target.closest("[data-tab]");
       if (tab) return HX.tab(tab.dataset.tab);
+      const begin = event.target.closest("[data-begin]");
+      if (begin) return trigger("begin", {what: begin.dataset.begin});
+      const filter = event.target.closest("[data-filter]");
+      if (filter) return trigger("filter", {name: filter.dataset.filter, value: filter.dataset.value});
+      if (event.target.closest("[data-more]")) return more(event.target.closest("[data-more]"));
+      if (event.target.closest("summary")) return;
       const undo = event.target.closest(".hx-undo");
       if (undo) return trigger("undo", HX.moment(undo));
       const node = event.target.closest(".hx-moment, .hx-card");
@@ -69,7 +75,14 @@
     element.addEventListener("error", (event) => {
       if (event.target.tagName === "IMG") event.target.classList.add("hx-nostill");
     }, true);
-    watch("value", leave);
+    element.addEventListener("change", (event) => event.target.tagName === "SELECT" && trigger("arrange", {[event.target.name]: event.target.value}));
+    const more = (button) => { if (button.disabled) return; button.disabled = true; button.textContent = "Searching for more…"; trigger("more", {}); };
+    const seen = new IntersectionObserver((entries) => entries.forEach((one) => one.isIntersecting && scrolled && more(one.target)));
+    let scrolled = false;          // only a person who scrolls wants more
+    window.addEventListener("scroll", () => { scrolled = true; }, {passive: true});
+    const follow = () => { leave(); scrolled = false; setTimeout(() => element.querySelectorAll("[data-more]").forEach((button) => seen.observe(button))); };
+    watch("value", follow);
+    follow();
   };
 
   /* ---- phrase chips: click is off and on; the menu weighs or excludes */
@@ -101,6 +114,8 @@
   HX.chips = (element, trigger) => {
     const weigh = (chip, change) => trigger("weigh", {phrase: chip.dataset.phrase, ...change});
     element.addEventListener("click", (event) => {
+      const unfilter = event.target.closest("[data-unfilter]");
+      if (unfilter) return trigger("weigh", {filter: unfilter.dataset.unfilter});
       const jump = event.target.closest("[data-jump]"), excluded = event.target.closest("[data-excluded]");
       const chip = event.target.closest(".hx-chip");
       if (jump) return HX.jump(Number(jump.dataset.jump));

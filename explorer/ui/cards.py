@@ -1,16 +1,19 @@
-"""Decides what the card of each file found shows: its bars, its strength, its place, what the person said of it: pure."""
+"""Decides what the card of each file found shows: bars, strength, place, what the person said of it: pure."""
 
 from __future__ import annotations
 
+import math
+import os
 import re
 from dataclasses import dataclass, replace
 
 from explorer.records import LEVELS, Hit, SearchResult
 from explorer.ui.events.view import View, moment
-from explorer.ui.present import sentence, span
+from explorer.ui.present import basename, date, day, middle, sentence, span
 from explorer.ui.render import notice, render
 
 TOP = 6  # files shown unfolded where all are weak: about a screen
+OTHERS = 3  # further moments of a file shown on its card; the rest is folded
 LEVEL_NAMES = {"video_sentence": "sentence", "clip_phrase": "phrases", "frame_word": "words"}
 LEVEL_HELP = {
     "video_sentence": "the whole moment against the whole sentence",
@@ -64,6 +67,10 @@ class Card:
     levels: tuple[Level, ...]
     strength_told: str  # hover text of the word strong, likely or weak
     marks: tuple[Mark, ...]
+    name: tuple[str, str]  # in two parts, cut between them where room is short
+    folder: str
+    day: str  # as it is written in a query; empty where it is not known
+    hidden: int = 0  # of the others, how many are folded away
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class Column:
     strong: tuple[Card, ...]
     weak: tuple[Card, ...]
     nothing: str
+    unfolded: bool = False  # the weak ones, because the chosen moment is among them
 
 
 def level_share(hit: Hit, level: str, *, highest: float) -> float:
@@ -162,7 +170,23 @@ def card(hits: list[Hit], rank: int, *, highest: dict[str, float], view: View, r
         levels=bars(best, highest, result.reads),
         strength_told=strength_title(best, result.unrelated),
         marks=marks(hits),
+        name=middle(basename(best.path)),
+        folder=basename(os.path.dirname(best.path)),
+        day=query_day(best.recorded),
+        hidden=max(0, len(hits) - 1 - OTHERS),
     )
+
+
+def query_day(stamp: float | None) -> str:
+    """The local day of a recording as a filter of the query names it: 2024-06-03; empty where it is not known."""
+    return day(stamp)[:10] if date(stamp) and stamp is not None else ""
+
+
+def sort_files(files: list[list[Hit]], by: str) -> list[list[Hit]]:
+    """Files in the order asked for: best as ranked, newest by the day of recording, longest by length; ties as ranked."""
+    if by == "newest":
+        return sorted(files, key=lambda hits: -(hits[0].recorded if hits[0].recorded is not None else -math.inf))
+    return sorted(files, key=lambda hits: -length_of_file(hits)) if by == "longest" else files
 
 
 def by_file(result: SearchResult) -> list[list[Hit]]:
@@ -173,28 +197,34 @@ def by_file(result: SearchResult) -> list[list[Hit]]:
     return list(files.values())
 
 
-def strong(result: SearchResult) -> int:
-    """How many files stand above the tail: up to the last one that is neither weak nor called wrong; a screen where
-    all are weak."""
-    good = [
-        place
-        for place, hits in enumerate(by_file(result), start=1)
-        if not all(hit.weak for hit in hits) and hits[0].judged is not False
-    ]
-    return max(good, default=TOP)
+def groups(result: SearchResult, view: View) -> list[list[Hit]]:
+    """What one card shows each: the moments of a file, or a moment alone."""
+    return [[hit] for hit in result.hits] if view.group == "moment" else by_file(result)
+
+
+def strong(files: list[list[Hit]]) -> list[list[Hit]]:
+    """The cards that stand above the fold: neither weak nor called wrong; the first screen where all are."""
+    good = [hits for hits in files if not all(hit.weak for hit in hits) and hits[0].judged is not False]
+    return good or files[:TOP]
 
 
 def column(result: SearchResult, view: View, *, title: str = "", second: bool = False) -> Column:
-    """All files of one result; the weak tail apart."""
+    """All cards of one result, the weak ones apart; each keeps the number of its rank however they are sorted."""
     if second != (view.second and view.beside is not None):
         view = replace(view, selected=None)  # the selected moment is the other model's
     highest = {level: max((getattr(hit.scores, level) for hit in result.hits), default=0.0) for level in LEVELS}
-    cards = tuple(
-        card(hits, rank, highest=highest, view=view, result=result)
-        for rank, hits in enumerate(by_file(result), start=1)
-    )
-    nothing, top = sentence(result.reason or "nothing found") if title and not cards else "", strong(result)
-    return Column(title, second, cards[:top], cards[top:], nothing)
+    files = groups(result, view)
+    rank_of = {id(hits): rank for rank, hits in enumerate(files, start=1)}
+
+    def cards(chosen: list[list[Hit]]) -> tuple[Card, ...]:
+        placed = [(hits, rank_of[id(hits)]) for hits in sort_files(chosen, view.sort)]
+        return tuple(card(hits, rank, highest=highest, view=view, result=result) for hits, rank in placed)
+
+    above = strong(files)
+    kept = {id(hits) for hits in above}
+    weak = cards([hits for hits in files if id(hits) not in kept])
+    nothing = sentence(result.reason or "nothing found") if title and not files else ""
+    return Column(title, second, cards(above), weak, nothing, any(card.chosen for card in weak))
 
 
 def plain_model(checkpoint: str) -> str:
@@ -218,7 +248,12 @@ def columns(view: View) -> list[Column]:
 
 def grid(view: View) -> str:
     """The cards as HTML."""
-    return render("results", sides=columns(view)) if view.result else ""
+    if view.result is None:
+        return ""
+    more = len(view.result.hits) >= view.asked or (view.beside is not None and len(view.beside.hits) >= view.asked)
+    return render(
+        "results", sides=columns(view), more=more, sort=view.sort, group=view.group, any=bool(view.result.hits)
+    )
 
 
 def took(seconds: float) -> str:

@@ -93,8 +93,10 @@ def link() -> gr.HTML:
 
 
 def grid() -> gr.HTML:
-    """Cards of results; triggers open and undo {id, start, end, second} and example {text}."""
-    return html("", "grid", "open", "undo", "example", elem_id="hx-results")
+    """Cards of results; triggers open and undo {id, start, end, second}, example {text}, filter {name, value},
+    arrange {sort or group}, more {} and begin {what}."""
+    events = ("open", "undo", "example", "filter", "arrange", "more", "begin")
+    return html("", "grid", *events, elem_id="hx-results")
 
 
 def chips() -> gr.HTML:

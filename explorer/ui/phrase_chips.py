@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from explorer.records import Match, Phrase, SearchResult
+from explorer.records import Hit, Match, Phrase, SearchResult
+from explorer.ui.events import filters
 from explorer.ui.events.view import View, find, side
 from explorer.ui.present import span
 from explorer.ui.render import render
@@ -27,6 +28,15 @@ class Chip:
     def mark(self) -> str:
         """One letter for the state."""
         return MARKS[self.state]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Whether the phrases were met in the order asked for, a sentence of it, and those found in the order of time."""
+
+    right: bool
+    told: str
+    found: tuple[Match, ...]
 
 
 def state_of(match: Match | None, weight: float) -> str:
@@ -82,10 +92,29 @@ def chips(view: View) -> str:
         )
         for phrase in known_phrases(shown, view)
     ]
+    kept = filters.of(shown.query)
     acts = [action(match) for match in (hit.matches if hit else ())] if unread else None
-    if not made and not shown.query.excluded and acts is None:
+    if not made and not shown.query.excluded and not kept and acts is None:
         return ""
-    return render("chips", phrases=made, acts=acts, excluded=shown.query.excluded, verbless=bool(shown.hits))
+    return render(
+        "chips",
+        phrases=made,
+        acts=acts,
+        excluded=shown.query.excluded,
+        verbless=bool(shown.hits),
+        filters=kept,
+        order=order(hit),
+        notes=shown.query.notes,
+    )
+
+
+def order(hit: Hit | None) -> Order | None:
+    """The order in which the selected moment shows what was found; None where the query asks for no order."""
+    if hit is None or hit.in_order is None:
+        return None
+    found = sorted((match for match in hit.matches if match.found), key=lambda match: match.start)
+    told = "In the order you asked for" if hit.in_order else "Not in the order you asked for"
+    return Order(hit.in_order, told, tuple(found))
 
 
 def known_phrases(shown: SearchResult, view: View) -> list[Phrase]:

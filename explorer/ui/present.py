@@ -9,6 +9,7 @@ import unicodedata
 from html import escape
 from urllib.parse import quote
 
+MONTHS = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split()
 JOINERS = "\u200c\u200d"  # part of emoji and of several scripts, harmless
 
 
@@ -90,6 +91,29 @@ def size(count: float) -> str:
 def day(stamp: float) -> str:
     """Seconds since the epoch as a local date and time."""
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(stamp))
+
+
+def date(stamp: float | None) -> str:
+    """Seconds since the epoch as a local day: 3 Jun 2024; empty where it is not known."""
+    if stamp is None:
+        return ""
+    try:
+        found = time.localtime(stamp)
+    except (OverflowError, OSError, ValueError):
+        return ""
+    return f"{found.tm_mday} {MONTHS[found.tm_mon - 1]} {found.tm_year}"
+
+
+def middle(name: str) -> tuple[str, str]:
+    """A file's name in two parts, so that a narrow place cuts it in the middle: the end stays, as it tells files apart.
+
+    Example:
+        >>> middle("holiday in the mountains 0042.mp4")
+        ('holiday in the mountains', ' 0042.mp4')
+    """
+    stem = len(os.path.splitext(name)[0])
+    cut = max(0, stem - 5)
+    return (name[:cut], name[cut:]) if len(name) > 14 else ("", name)
 
 
 def count(number: float, noun: str, nouns: str = "") -> str:

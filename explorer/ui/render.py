@@ -5,7 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from explorer.ui.present import basename, clock, count, day, length, size, span, still, visible
+from explorer.ui.present import basename, clock, count, date, day, length, middle, size, span, still, visible
 
 
 def shown_value(value: object) -> object:
@@ -21,8 +21,8 @@ ENVIRONMENT = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-ENVIRONMENT.filters.update(basename=basename, clock=clock, day=day, duration=length, size=size)
-ENVIRONMENT.globals.update(count=count, span=span, still=still)
+ENVIRONMENT.filters.update(basename=basename, clock=clock, date=date, day=day, duration=length, size=size)
+ENVIRONMENT.globals.update(count=count, middle=middle, span=span, still=still)
 
 
 def render(template: str, **values: object) -> Markup:

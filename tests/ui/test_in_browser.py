@@ -164,7 +164,9 @@ def test_a_moment_plays_over_and_over_on_request(page: Any) -> None:
     search(page, "a white rabbit")
     page.locator("[data-act=loop]").click()
     assert page.locator("[data-act=loop]").get_attribute("aria-pressed") == "true"
-    page.locator("#hx-video").evaluate("async (v) => { v.muted = true; HX.jump(1, 1.6); await new Promise((r) => setTimeout(r, 300)); }")
+    page.locator("#hx-video").evaluate(
+        "async (v) => { v.muted = true; HX.jump(1, 1.6); await new Promise((r) => setTimeout(r, 300)); }"
+    )
     page.wait_for_function(f"() => {TIME} > 1.45", timeout=WAIT)
     page.wait_for_function(f"() => {TIME} < 1.3", timeout=WAIT)
     page.keyboard.press("r")
@@ -205,7 +207,9 @@ def test_a_file_deleted_since_says_that_it_is_gone(page: Any, library: LittleExp
         page.evaluate("() => HX.play('film0001', 0, 1)")
         page.wait_for_function("() => HX.video().src.includes('film0001')", timeout=WAIT)
         page.evaluate("() => HX.play('film0002', 0, 1)")
-        page.wait_for_function("() => document.querySelector('.hx-cover').innerText.includes('not there any more')", timeout=WAIT)
+        page.wait_for_function(
+            "() => document.querySelector('.hx-cover').innerText.includes('not there any more')", timeout=WAIT
+        )
     finally:
         aside.rename(film)
 
@@ -242,7 +246,7 @@ def test_a_tab_learns_that_another_one_resumed_the_work(page: Any, library: Litt
 
 def test_the_head_of_the_page_names_no_other_machine(page: Any, site: Site) -> None:
     head = page.evaluate("() => document.head.outerHTML") + page.evaluate("() => fetch('/').then((r) => r.text())")
-    found = {host for host in re.findall(r"(?:https?:)?//([\w.-]+\.[a-z]{2,})", head)} - {"127.0.0.1"}
+    found = set(re.findall(r"(?:https?:)?//([\w.-]+\.[a-z]{2,})", head)) - {"127.0.0.1"}
     assert not found
 
 

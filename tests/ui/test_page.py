@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from explorer.config import ASSETS
-from explorer.records import ExplorerError, Failure, Job, LevelWeights, Note, Progress
+from explorer.records import ExplorerError, Failure, Job, LevelWeights, Note, Progress, Query
 from explorer.service.answers import ModelCard, Status
 from explorer.service.recalls import measured_sets, training_report
 from explorer.ui import components, lessons, page, panels, phrase_chips, toolbar
-from explorer.ui.events import link, reasons, telling
+from explorer.ui.events import filters, link, reasons, telling
 from explorer.ui.events import search as handlers
 from explorer.ui.events.view import View
 from explorer.ui.tabs import help as help_tab
@@ -70,6 +70,9 @@ def test_every_event_has_its_listener(config: dict[str, Any]) -> None:
         ("hx-results", "open"),
         ("hx-results", "undo"),
         ("hx-results", "example"),
+        ("hx-results", "filter"),
+        ("hx-results", "arrange"),
+        ("hx-results", "more"),
         ("hx-phrases", "weigh"),
         ("hx-weights", "weigh"),
         ("hx-tools", "tool"),
@@ -179,6 +182,38 @@ def test_an_address_of_nonsense_is_read_as_far_as_it_can_be(explorer: LittleExpl
         assert shown[0].text == "dog" and shown[0].weights is None and shown[0].phrase_weights == {}
     else:
         assert not isinstance(shown[0], View)
+
+
+def test_what_is_clicked_becomes_words_of_the_query_and_goes_away_again(explorer: LittleExplorer) -> None:
+    view = searched(explorer)
+    shown = handlers.filter_by(explorer, view, {"name": "in", "value": "my trips"})
+    assert shown[1] == 'dog beach in:"my trips"' and shown[0].text == shown[1]
+    day = handlers.filter_by(explorer, shown[0], {"name": "on", "value": "2024-06-03"})
+    assert day[1].endswith("on:2024-06-03")
+    assert handlers.weigh_phrase(explorer, day[0], {"filter": 'in:"my trips"'})[1] == "dog beach on:2024-06-03"
+    for wrong in ({}, {"name": "rm", "value": "x"}, {"name": "in", "value": " "}):
+        assert handlers.filter_by(explorer, view, wrong)[0].text == "dog beach"
+
+
+def test_filters_are_read_however_they_were_typed() -> None:
+    assert (
+        filters.remove("dog IN: trips", "in:trips") == "dog" and filters.remove("dog longer:2m", "longer:120") == "dog"
+    )
+    assert filters.add("dog after:2020 before:2021", "on", "2024") == "dog on:2024"
+    assert filters.add("dog", "in", 'a"b c') == 'dog in:"ab c"' and filters.remove("dog", "in:x") == "dog"
+    chips = filters.of(Query("dog", folders=("my trips",), on="2024", longer=90.0))
+    assert [one.written for one in chips] == ['in:"my trips"', "on:2024", "longer:90"]
+
+
+def test_more_asks_for_more_and_arranging_asks_for_nothing(explorer: LittleExplorer) -> None:
+    view = searched(explorer)
+    assert handlers.more(explorer, view, {})[0].asked == 2 * view.asked
+    asked = len(explorer.asked)
+    sorted_view = handlers.arrange(explorer, view, {"sort": "newest", "group": "moment"})[0]
+    assert (sorted_view.sort, sorted_view.group) == ("newest", "moment") and len(explorer.asked) == asked
+    assert searched(explorer, "car", sorted_view).group == "moment"
+    assert not isinstance(handlers.arrange(explorer, view, {"sort": "<b>"})[0], View)
+    assert not isinstance(handlers.more(explorer, View(), {})[0], View)
 
 
 def test_opening_a_card_only_tells_the_player(explorer: LittleExplorer) -> None:

@@ -148,8 +148,8 @@ def test_one_card_a_file_with_its_other_moments_as_buttons() -> None:
 def test_the_chosen_card_is_marked_by_any_of_its_moments() -> None:
     one, other = hit(), hit(start=30.0)
     for chosen in (one, other):
-        assert cards.grid(View(result=result(one, other), selected=moment(chosen))).count('aria-selected="true"') == 1
-    assert 'aria-selected="true"' not in cards.grid(View(result=result(one)))
+        assert cards.grid(View(result=result(one, other), selected=moment(chosen))).count('aria-current="true"') == 1
+    assert 'aria-current="true"' not in cards.grid(View(result=result(one)))
 
 
 def test_moves_of_rank_are_told_after_a_repair_only() -> None:
@@ -160,9 +160,52 @@ def test_moves_of_rank_are_told_after_a_repair_only() -> None:
 
 def test_weak_matches_are_folded_away_but_never_all() -> None:
     files = [hit(f"video{n:03d}", strength="likely" if n < 2 else "weak") for n in range(12)]
-    assert cards.strong(result(*files)) == 2
-    assert cards.strong(result(*files[7:], confident=False)) == cards.TOP
+    assert len(cards.strong(cards.by_file(result(*files)))) == 2
+    assert len(cards.strong(cards.by_file(result(*files[2:], confident=False)))) == cards.TOP
     assert "10 weaker matches" in cards.grid(View(result=result(*files)))
+
+
+def test_cards_are_sorted_and_grouped_and_keep_the_number_of_their_rank() -> None:
+    old, new = hit("old00000", recorded=1e9), replace(hit("new00000", recorded=1.5e9), duration=10.0)
+    undated, again = replace(hit("no000000"), duration=99.0), replace(hit("old00000", recorded=1e9), start=40.0)
+    found = result(old, new, undated, again)
+
+    def order(**arranged: str) -> list[tuple[str, int]]:
+        column = cards.column(found, View(result=found, **arranged))
+        return [(card.best.public_id[:3], card.rank) for card in column.strong]
+
+    assert order() == [("old", 1), ("new", 2), ("no0", 3)]
+    assert order(sort="newest") == [("new", 2), ("old", 1), ("no0", 3)]
+    assert order(sort="longest")[0] == ("no0", 3)
+    assert order(group="moment") == [("old", 1), ("new", 2), ("no0", 3), ("old", 4)]
+
+
+def test_a_card_tells_folder_and_day_and_folds_further_moments() -> None:
+    hits = [
+        replace(hit(recorded=1717408800.0), start=10.0 * n, path="/trips/sea/a film of the whole day 0042.mp4")
+        for n in range(6)
+    ]
+    shown = cards.grid(View(result=result(*hits)))
+    assert 'data-filter="in" data-value="sea"' in shown and 'data-filter="on" data-value="2024-06-0' in shown
+    assert "Jun 2024" in shown and "2 more moments</summary>" not in shown and "2 more moments in this file" in shown
+    assert ">a film of the whole day</span><span> 0042.mp4</span>" in shown
+    assert 'data-filter="on"' not in cards.grid(View(result=result(hit())))
+
+
+def test_more_is_offered_where_there_may_be_more() -> None:
+    few = result(hit())
+    assert "data-more" not in cards.grid(View(result=few)) and "data-more" in cards.grid(View(result=few, asked=1))
+
+
+def test_the_order_of_phrases_is_told_with_their_times() -> None:
+    one = replace(
+        hit(), in_order=False, matches=(Match("dog", 9.0, 10.0, 0.3, True), Match("cat", 2.0, 4.0, 0.3, True))
+    )
+    shown = phrase_chips.chips(View(result=result(one), selected=moment(one)))
+    assert "✕ Not in the order you asked for:" in shown and shown.index("1. cat 0:02–0:04") < shown.index(
+        "2. dog 0:09–0:10"
+    )
+    assert "hx-order-chip" not in phrase_chips.chips(View(result=result(hit()), selected=moment(hit())))
 
 
 def test_two_models_stand_side_by_side() -> None:
@@ -277,4 +320,4 @@ def test_a_judged_card_says_so_and_offers_to_undo() -> None:
     assert "a clip at 0:06–0:18" in cards.grid(View(result=result(wrong)))
     assert "you said" not in cards.grid(View(result=result(hit())))
     files = [hit(str(n), agreement=0.9) for n in range(8)]
-    assert cards.strong(result(*files[:7], replace(files[7], judged=False))) == 7
+    assert len(cards.strong(cards.by_file(result(*files[:7], replace(files[7], judged=False))))) == 7

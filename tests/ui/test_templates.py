@@ -87,9 +87,9 @@ def names_of(template: str) -> set[str]:
 @pytest.fixture
 def hostile_formats(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Filters and functions of the environment answer with hostile text; what was compiled with them is forgotten."""
-    for name in ("span", "count", "still"):
+    for name in ("span", "count", "middle", "still"):
         monkeypatch.setitem(ENVIRONMENT.globals, name, lambda *_: HOSTILE)
-    for name in ("basename", "clock", "day", "duration", "size"):
+    for name in ("basename", "clock", "date", "day", "duration", "size"):
         monkeypatch.setitem(ENVIRONMENT.filters, name, lambda *_: HOSTILE)
     assert ENVIRONMENT.cache is not None
     ENVIRONMENT.cache.clear()

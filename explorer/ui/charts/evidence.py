@@ -12,8 +12,9 @@ from explorer.records import Explanation
 from explorer.ui.charts.figures import curve
 from explorer.ui.present import clock, fine_span, span, still, visible
 
-CHANCE = 0.0  # similarity drawn white where a model does not tell what an unrelated description reaches
-FULL = 0.4  # similarity above chance at which a cell is darkest, in every picture
+CHANCE = 0.0  # similarity drawn white where a library has too little to tell what an unrelated pair reaches
+FULL = 0.4  # similarity above chance at which a cell is darkest, there
+RARE = 2.0  # a cell is darkest this many times as far above chance as one unrelated pair in a thousand
 
 Span = tuple[float, float]
 
@@ -125,14 +126,29 @@ def frame_columns(explanation: Explanation, public_id: str) -> tuple[Column, ...
 
 
 def grid(
-    name: str, kind: str, reads: str, rows: Sequence[str], columns: tuple[Column, ...], table: np.ndarray, scale: Scale
+    name: str,
+    kind: str,
+    reads: str,
+    rows: Sequence[str],
+    columns: tuple[Column, ...],
+    table: np.ndarray,
+    colours: Scale,
 ) -> Grid:
     """A table with its headings; without rows it says why."""
     title, told = TITLES[reads]
     shown = tuple(visible(row) for row in rows) if columns else ()
     values = numbers(table) if shown else ()
     empty = "" if shown else NONE.get(reads, "")
-    return Grid(name, kind, reads, title, told, empty, shown, columns, values, scale)
+    return Grid(name, kind, reads, title, told, empty, shown, columns, values, colours)
+
+
+def scale(explanation: Explanation, level: str) -> Scale:
+    """White is what an unrelated pair has on average, darkest is far beyond what one in a thousand reaches: the same
+    for every query and moment of a library."""
+    if level not in explanation.scale:
+        return Scale(CHANCE, FULL)
+    chance, rare = explanation.scale[level]
+    return Scale(round(chance, 4), round(max(1e-3, RARE * (rare - chance)), 4))
 
 
 def grids(explanation: Explanation, public_id: str) -> tuple[Grid, Grid]:
@@ -140,11 +156,18 @@ def grids(explanation: Explanation, public_id: str) -> tuple[Grid, Grid]:
     order, clips = clip_columns(explanation, public_id)
     heat = np.asarray(explanation.phrase_clip)[:, order]
     middle, fine = explanation.reads
-    scale = Scale(CHANCE, FULL)
     frames = frame_columns(explanation, public_id)
     return (
-        grid(middle, "clip", middle, explanation.phrases, clips, heat, scale),
-        grid(fine, "frame", fine, explanation.words, frames, np.asarray(explanation.word_frame), scale),
+        grid(middle, "clip", middle, explanation.phrases, clips, heat, scale(explanation, "clip_phrase")),
+        grid(
+            fine,
+            "frame",
+            fine,
+            explanation.words,
+            frames,
+            np.asarray(explanation.word_frame),
+            scale(explanation, "frame_word"),
+        ),
     )
 
 

@@ -14,16 +14,16 @@ import numpy as np
 from explorer.records import ExplorerError, LevelWeights, SearchResult
 from explorer.service.reading import allow
 from explorer.ui import phrase_chips
-from explorer.ui.events import reasons
+from explorer.ui.events import filters, reasons
 from explorer.ui.events.link import address, view_of
 from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools, unchanged
 from explorer.ui.events.telling import inform, number
-from explorer.ui.events.view import View, find, moment, ranks
+from explorer.ui.events.view import GROUPS, SCREEN, SORTS, View, find, moment, ranks
 
 if TYPE_CHECKING:
     from explorer.service import Explorer
 
-K = 24  # moments asked for: a few screens of cards
+MOST = 480  # moments asked for at most
 NEGATED = -1.0  # weight of a phrase whose moments are left out
 SIDE = 512  # px, the largest side of a picture taken as a question
 LOADING = 300  # seconds a search waits for the model
@@ -36,11 +36,11 @@ LOOK = 0.25  # seconds between two looks at the model's state
 def ask(explorer: Explorer, view: View, model: str | None) -> SearchResult:
     """The result of the view's question: words, a picture or a moment."""
     if view.image is not None:
-        return explorer.searches.search_image(view.image, k=K, model=model)
+        return explorer.searches.search_image(view.image, k=view.asked, model=model)
     if view.like is not None:
-        return explorer.searches.more_like(*view.like, k=K, model=model)
+        return explorer.searches.more_like(*view.like, k=view.asked, model=model)
     return explorer.searches.search(
-        view.text, k=K, weights=view.weights, model=model, phrase_weights=view.phrase_weights or None
+        view.text, k=view.asked, weights=view.weights, model=model, phrase_weights=view.phrase_weights or None
     )
 
 
@@ -66,6 +66,18 @@ def repaired(explorer: Explorer, view: View) -> View:
 # ---- events
 
 
+def anew(view: View, text: str) -> View:
+    """A new question: weights, models and the arrangement of the cards stay as the person set them."""
+    return View(
+        text=text.strip(),
+        weights=view.weights,
+        model=view.model,
+        other=view.other,
+        sort=view.sort,
+        group=view.group,
+    )
+
+
 def wait_for_model(explorer: Explorer) -> None:
     """Return as soon as the model is ready or failed, or after LOADING seconds."""
     for _ in range(int(LOADING / LOOK)):
@@ -76,7 +88,7 @@ def wait_for_model(explorer: Explorer) -> None:
 
 def search(explorer: Explorer, view: View, text: str) -> Iterator[Shown]:
     """The search box: waits for the model where it is still loading, and says so."""
-    fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
+    fresh = anew(view, text)
     if not fresh.text:
         yield shown(explorer, fresh)
         return
@@ -89,13 +101,40 @@ def search(explorer: Explorer, view: View, text: str) -> Iterator[Shown]:
 
 def asked(explorer: Explorer, view: View, text: str) -> Shown:
     """A new question in words that came from the page itself: an example, a recent or saved search."""
-    fresh = View(text=text.strip(), weights=view.weights, model=view.model, other=view.other)
+    fresh = anew(view, text)
     return shown(explorer, answered(explorer, fresh), text=fresh.text)
 
 
 def example(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """An example of the empty page was chosen."""
     return asked(explorer, view, str(data.get("text", "")))
+
+
+def more(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+    """The end of the results was reached: the same question, more moments of it."""
+    if view.result is None:
+        return unchanged()
+    return shown(explorer, answered(explorer, replace(view, asked=min(MOST, view.asked + SCREEN), ranks={})))
+
+
+def arrange(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+    """Cards in another order, or a card a moment: nothing is searched again."""
+    sort, group = data.get("sort", view.sort), data.get("group", view.group)
+    if sort not in SORTS or group not in GROUPS:
+        return unchanged()
+    view = replace(view, sort=str(sort), group=str(group), ranks={})
+    return shown(explorer, view) if view.result else unchanged()
+
+
+def filter_by(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+    """A folder or a day of a card was clicked: the words of the query say it from now on."""
+    text = filters.add(view.text, str(data.get("name", "")), str(data.get("value", "")))
+    return again(explorer, view, text) if view.text else unchanged()
+
+
+def again(explorer: Explorer, view: View, text: str) -> Shown:
+    """The same search with other words: weights, models and arrangement stay."""
+    return shown(explorer, answered(explorer, replace(view, text=text, asked=SCREEN, ranks={})), text=text)
 
 
 def restore(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
@@ -127,6 +166,8 @@ def weigh_phrase(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     """A phrase was switched, weighed, excluded (a weight below 0), or taken out of the exclusions that were typed."""
     phrase, text = str(data.get("phrase", "")), view.text
     weights = dict(view.phrase_weights)
+    if data.get("filter"):
+        return again(explorer, view, filters.remove(text, str(data["filter"])))
     if data.get("allow"):
         text = allow(text, str(data["allow"]))
     else:

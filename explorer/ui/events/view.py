@@ -8,6 +8,8 @@ import numpy as np
 
 from explorer.records import Hit, LevelWeights, SearchResult
 
+SORTS, GROUPS = ("best", "newest", "longest"), ("file", "moment")
+SCREEN = 24  # moments asked for at first, and more with each "show more": a few screens of cards
 Moment = tuple[str, float]  # public id of a video, start of the moment in seconds
 
 
@@ -26,6 +28,9 @@ class View:
     other: str | None = None  # the second model, None: one model alone
     selected: Moment | None = None
     second: bool = False  # the selected moment is the second model's
+    asked: int = SCREEN  # moments asked for; more with each "show more"
+    sort: str = "best"  # best, newest or longest
+    group: str = "file"  # file: one card a file; moment: one card a moment
     ranks: dict[str, int] = field(default_factory=dict)  # of each video before the last repair, from 1
     problem: str = ""  # why there is no result, in one sentence
 

@@ -70,6 +70,9 @@ def wire_search(explorer: Explorer, part: dict[str, Any], outputs: list[Any]) ->
     asked = [gr.on([part["box"].submit, part["go"].click], run, [view, part["box"]], outputs, **tell)]
     listeners = (
         (part["grid"].example, handlers.example),
+        (part["grid"].filter, handlers.filter_by),
+        (part["grid"].arrange, handlers.arrange),
+        (part["grid"].more, handlers.more),
         (part["weights"].weigh, handlers.weigh_levels),
         (part["chips"].weigh, handlers.weigh_phrase),
         (part["tools"].tool, handlers.tool),
