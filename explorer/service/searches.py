@@ -84,14 +84,29 @@ class Searches:
         return arrange(result, judgements, k=k) if judgements else result
 
     def said(self, text: str, *, limit: int = SAID) -> tuple[FoundCue, ...]:
-        """What was said in the films, as their subtitles write it down: cues with the words of a query; no model.
+        """What was said in the films, as their subtitles write it down: cues with the words of a query, within its filters; no model.
 
         Raises:
             ExplorerError: the query cannot be read.
         """
-        from explorer.search.query import parse
+        from explorer.search.query import day_bounds, parse
+        from explorer.store.reads import allowed_videos
 
-        return Cues(self.store.database).search(parse(text).text, limit=limit)
+        query, cues = parse(text), Cues(self.store.database)
+        after, before = day_bounds(query)
+        with self.store.database.read() as connection:
+            videos = allowed_videos(
+                connection,
+                folders=query.folders,
+                files=query.files,
+                after=after,
+                before=before,
+                longer=query.longer,
+                shorter=query.shorter,
+            )
+        choices = [choice.text for choice in query.alternatives] or [query.text]
+        found = [hit for choice in choices for hit in cues.search(choice, limit=limit, videos=videos)]
+        return tuple(dict.fromkeys(found))[:limit]
 
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sqlite3
@@ -64,24 +65,27 @@ class Cues:
         with self.database.read() as connection:
             return int(connection.execute("SELECT count(*) FROM cues").fetchone()[0])
 
-    def search(self, text: str, *, limit: int = 50) -> tuple[FoundCue, ...]:
+    def search(self, text: str, *, limit: int = 50, videos: Sequence[int] | None = None) -> tuple[FoundCue, ...]:
         """Cues with every word of a text that says something, the best first; ties by path and time.
 
         Args:
             text: what was typed, filters taken out; nothing in it is read as a command.
             limit: cues at most.
+            videos: numbers of the films that may be shown; None lets all.
         """
         words = match_words(text)
         if not words:
             return ()
         with self.database.read() as connection:
-            rows = connection.execute(FIND, (" ".join(words), limit)).fetchall()
+            shown = None if videos is None else json.dumps(list(videos))
+            rows = connection.execute(FIND, (" ".join(words), shown, shown, limit)).fetchall()
         return tuple(_to_found_cue(row) for row in rows)
 
 
 FIND = """SELECT v.id, v.public_id, v.path, c.start, c.end, c.text, c.source, bm25(cue_words)
     FROM cue_words JOIN cues c ON c.id = cue_words.rowid JOIN videos v ON v.id = c.video_id
-    WHERE cue_words MATCH ? AND v.state IN ('indexed', 'damaged') ORDER BY bm25(cue_words), v.path, c.start LIMIT ?"""
+    WHERE cue_words MATCH ? AND v.state IN ('indexed', 'damaged')
+    AND (? IS NULL OR v.id IN (SELECT value FROM json_each(?))) ORDER BY bm25(cue_words), v.path, c.start LIMIT ?"""
 
 
 def match_words(text: str) -> tuple[str, ...]:

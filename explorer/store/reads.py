@@ -131,7 +131,7 @@ def window_vectors(connection: sqlite3.Connection, ids: np.ndarray) -> Iterator[
             yield np.array([key for key, _ in rows], np.int64), data.reshape(len(rows), -1)
 
 
-def allowed_windows(
+def allowed_videos(
     connection: sqlite3.Connection,
     *,
     folders: Sequence[str] = (),
@@ -140,8 +140,8 @@ def allowed_windows(
     before: float | None = None,
     longer: float | None = None,
     shorter: float | None = None,
-) -> np.ndarray | None:
-    """Windows that pass the filters and may be shown (files gone missing may not), whatever encoder made them.
+) -> list[int] | None:
+    """Numbers of the videos that pass the filters and may be shown; files gone missing may not.
 
     Args:
         connection: a reader of the database.
@@ -153,7 +153,7 @@ def allowed_windows(
         shorter: seconds it may last at most.
 
     Returns:
-        (N,) int64 ascending, or None where every window passes.
+        Their numbers, or None where every video passes.
     """
     bounds = (after, before, longer, shorter)
     if not folders and not files and all(bound is None for bound in bounds) and not _any_hidden(connection):
@@ -165,9 +165,15 @@ def allowed_windows(
         values,
     ).fetchall()
     passes = _path_filter(folders, files)
-    wanted = [key for key, path, root in videos if passes(os.fsdecode(path), os.fsdecode(root))]
+    return [key for key, path, root in videos if passes(os.fsdecode(path), os.fsdecode(root))]
+
+
+def allowed_windows(connection: sqlite3.Connection, videos: list[int] | None) -> np.ndarray | None:
+    """(N,) int64 ascending numbers of the windows of some videos, whatever encoder made them; None where all pass."""
+    if videos is None:
+        return None
     rows = connection.execute(
-        "SELECT id FROM windows WHERE video_id IN (SELECT value FROM json_each(?)) ORDER BY id", (json.dumps(wanted),)
+        "SELECT id FROM windows WHERE video_id IN (SELECT value FROM json_each(?)) ORDER BY id", (json.dumps(videos),)
     )
     return np.fromiter((row[0] for row in rows), np.int64)
 

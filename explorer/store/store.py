@@ -361,11 +361,12 @@ class Store:
         longer: float | None = None,
         shorter: float | None = None,
     ) -> np.ndarray | None:
-        """(N,) window numbers that pass the filters, or None where all do; see reads.allowed_windows."""
+        """(N,) window numbers that pass the filters, or None where all do; see reads.allowed_videos."""
         with self.database.read() as connection:
-            return reads.allowed_windows(
+            videos = reads.allowed_videos(
                 connection, folders=folders, files=files, after=after, before=before, longer=longer, shorter=shorter
             )
+            return reads.allowed_windows(connection, videos)
 
     def window_counts(self) -> dict[int, int]:
         """video -> how many windows it has."""

@@ -26,5 +26,8 @@ def test_indexing_reads_subtitles_and_a_search_finds_what_was_said(tmp_path: Pat
         assert (Path(hit.path).name, hit.cue.start, hit.cue.text) == ("inside.mkv", 0.5, "the owl is here")
         assert [Path(hit.path).name for hit in explorer.searches.said("dogs barking")] == ["beside.mp4"]
         assert explorer.searches.said("an elephant") == ()
+        both = explorer.searches.said("an owl or a dog")
+        assert {Path(hit.path).name for hit in both} == {"inside.mkv", "beside.mp4"}
+        assert explorer.searches.said("an owl in:elsewhere") == () == explorer.searches.said("dog after:2199")
         with pytest.raises(ExplorerError, match="empty"):
             explorer.searches.said("  ")
