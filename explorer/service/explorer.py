@@ -171,7 +171,7 @@ class Explorer:
 
     def _load_model(self) -> None:
         try:
-            self.searches.caches.bank(self.models.encoder())  # also warms the towers and the parser
+            self.searches.caches.calibration(self.models.encoder())  # also warms the towers and the parser
         except Exception as error:  # whatever it is, the page says it in place of the model
             self.models.fail(error)
 

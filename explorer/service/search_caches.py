@@ -135,6 +135,11 @@ class SearchCaches:
                 self._calibrations[encoder.name] = (time.monotonic(), known)
             return known
 
+    def newest_calibration(self) -> Calibration | None:
+        """The null that was made last, without making one: the page opens before the model is there."""
+        made = [known for known in list(self._calibrations.values()) if known[1] is not None]
+        return max(made, key=lambda known: known[0])[1] if made else None
+
     def bank(self, encoder: Encoder) -> Sequence[TextFeatures]:
         """Features of the bank of unrelated captions, encoded once a tower and kept on disk."""
         if encoder.name not in self._banks:

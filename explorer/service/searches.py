@@ -140,6 +140,15 @@ class Searches:
             k=k,
         )
 
+    def examples(self, *, count: int = 4) -> tuple[str, ...]:
+        """Searches to begin with: descriptions that this library shows clearly; none before the model has seen it."""
+        known = self.caches.newest_calibration()
+        if known is None:
+            return ()
+        from explorer.search.examples import examples
+
+        return examples(known, count=count)
+
     def explain(
         self,
         text: str,

@@ -8,7 +8,7 @@ text nodes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -27,12 +27,7 @@ SCRIPTS = "".join(
     f'<script src="/assets/{name}.js"></script>' for name in ("core", "player", "results", "heat", "charts", "pulse")
 )
 FOCUS = "() => { const box = document.querySelector('#hx-box textarea, #hx-box input'); if (box) box.focus(); }"
-EXAMPLES = (
-    "a dog running on a beach",
-    "the sun sets behind a house",
-    'a red ball -"night"',
-    '"coffee"^2 on a wooden table shorter:1m',
-)
+FORMS = ("a dog running on a beach", 'a red ball -"night"', '"coffee"^2 on a wooden table shorter:1m')
 ICONS = {
     "back": "M11 6 4 12l7 6zM20 6l-7 6 7 6z",
     "on": "M13 6l7 6-7 6zM4 6l7 6-7 6z",
@@ -77,9 +72,15 @@ def panel(value: str = "", **more: Any) -> gr.HTML:
 # ---- search
 
 
-def welcome(status: Status, *, filling: bool = False) -> str:
-    """The empty search: what to do next, in this state of the library; `filling`: videos are being added now."""
-    return render("welcome", videos=status.videos, filling=filling, examples=EXAMPLES)
+def welcome(status: Status, *, filling: bool = False, examples: Sequence[str] = ()) -> str:
+    """The empty search: what to do next, in this state of the library.
+
+    Args:
+        status: of the library.
+        filling: whether videos are being added now.
+        examples: searches that find something here; none shows how a search is written instead.
+    """
+    return render("welcome", videos=status.videos, filling=filling, examples=examples, forms=FORMS)
 
 
 def header() -> gr.HTML:

@@ -67,6 +67,7 @@ class LittleExplorer:
             explain=self.explain,
             why_not=self.why_not,
             graph=self.graph,
+            examples=lambda: ("a grey kitten", "waves on a beach"),
         )
         self.library = SimpleNamespace(
             folders=self.folders,

@@ -552,7 +552,7 @@ def test_the_welcome_and_the_help_are_whole(explorer: LittleExplorer) -> None:
     (view,) = [View()]
     grid, tools, sliders = page.welcoming(explorer)(view)
     assert (
-        "data-example" in grid
+        'data-example="a grey kitten"' in grid
         and "starter-hgr" in tools
         and 'name="clip" min="0" max="2" step="0.05" value="0.5"' in sliders
     )

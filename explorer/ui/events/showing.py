@@ -60,7 +60,8 @@ def own_weights(explorer: Explorer, model: str | None = None) -> LevelWeights:
 
 def welcome(explorer: Explorer) -> str:
     """The empty search, in this state of the library."""
-    return components.welcome(explorer.status(), filling=panels.filling(explorer.jobs.list()))
+    filling = panels.filling(explorer.jobs.list())
+    return components.welcome(explorer.status(), filling=filling, examples=explorer.searches.examples())
 
 
 def told(explorer: Explorer, view: View) -> str:
