@@ -292,8 +292,8 @@ class Explanation:
 
     phrase_clip (P, C) and word_frame (W, F) are cosines; clips stand in the order of time, and clip_spans lists for
     each every [start, end] it covers; assignment (F, C) is the share of each frame in each clip; curve is (times,
-    totals) over the file's windows. scale gives for each level two cosines that are the same for every query and
-    moment of a library: what an unrelated pair has on average (chance: white on a heatmap), and what one in a thousand reaches.
+    totals) over the file's windows. scale gives for each level two cosines, the same for every query and moment of a
+    library: what an unrelated pair has on average (chance: white on a heatmap), and what one in a thousand reaches.
     """
 
     phrases: tuple[str, ...]
