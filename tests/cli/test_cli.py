@@ -40,6 +40,7 @@ def test_search_finds_each_clip_by_its_words(library: tuple[Path, str]) -> None:
         assert set(hit["scores"]) == {"video_sentence", "clip_phrase", "frame_word", "total"}
         assert 0 <= hit["start"] < hit["end"] and 0 <= hit["agreement"] <= 1
         assert {"phrase", "start", "end", "score"} <= set(hit["matches"][0])
+        assert hit["weak"] == (hit["strength"] == "weak") and found["verdict"] in ("found", "unsure", "nothing")
         assert found["query"] == words and found["phrases"] and isinstance(found["confident"], bool)
 
 
