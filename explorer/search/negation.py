@@ -71,6 +71,8 @@ def _read(words: Sequence[Token], start: int) -> tuple[int, list[str]]:
         return start + 1, ["person"]
     if not ahead or not (word in NEGATORS or SHORTENED.fullmatch(word)) or END.search(words[start].text):
         return start, []
+    if word == "not" and start and plain(words[start - 1]) == "or":  # whether or not
+        return start, []
     if f"{word} {plain(ahead[0])}" in FIXED or plain(ahead[0])[:1].isdigit():
         return start, []
     if word == "no" and plain(ahead[0]) in NOBODY:

@@ -21,6 +21,7 @@ from benchmarks.faults import (
     memory,
     migrate,
     names,
+    people,
     races,
     rescue,
     syscalls,
@@ -164,3 +165,8 @@ def test_the_table_tells_a_goal_that_falls_short(
     assert faults.main() == 1
     shown = capsys.readouterr().out.splitlines()
     assert "| ok |" in shown[2] and "| short |" in shown[3]
+
+
+def test_r28_what_people_type_and_bring_is_read_or_told(tmp_path: Path) -> None:
+    tried = people.run(tmp_path)
+    assert len(tried) >= 80 and [one for one in tried if one.state in ("lost", "wrong")] == []

@@ -224,6 +224,7 @@ def test_a_space_after_the_colon_of_a_date_is_forgiven() -> None:
         ("no dogs", "no dogs", ()),
         ("a no parking sign", "a no parking sign", ()),
         ("not only dogs", "not only dogs", ()),
+        ("running whether or not it rains", "running whether or not it rains", ()),
         ("house no 5", "house no 5", ()),
         ('"no people" on a beach', "no people on a beach", ()),
     ],
