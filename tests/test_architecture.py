@@ -39,7 +39,6 @@ TORCH_ROOMS = ("model/", "training/", "search/score.py", "search/calibrate.py")
 TORCH = {"torch", "torchvision", "open_clip", "timm", "transformers", "safetensors"}
 VERIFIED = (
     "model/towers/starter.py",
-    "training/starter/photos.py",
     "model/towers/convert.py",
 )  # read a package's weights, checked by sha256 just before; or a person's, in a child process, when they ask for it
 BOMBS = PROJECT / "benchmarks" / "faults" / "unsafe.py"  # writes pickles, to see that the app refuses them

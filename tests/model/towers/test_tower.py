@@ -112,7 +112,7 @@ def test_trained_weights_are_asked_for_and_checked() -> None:
     name = describe(SHIPPED)["tower"]
     with pytest.raises(ExplorerError, match="are missing"):
         load_tower(name, device="cpu")
-    changed = {**tensors, "text.proj.weight": tensors["text.proj.weight"] + 1}
+    changed = {**tensors, "text.proj.joint.weight": tensors["text.proj.joint.weight"] + 1}
     with pytest.raises(ExplorerError, match="not those of"):
         load_tower(name, device="cpu", weights=changed)
 
