@@ -41,10 +41,8 @@ def join_parts(joint: Tensor, knowledge: Tensor, share: Tensor | float) -> Tenso
         >>> join_parts(torch.tensor([3.0, 0.0]), torch.tensor([2.0]), 0.36)
         tensor([0.8000, 0.0000, 0.6000])
     """
-    share = torch.as_tensor(share, dtype=joint.dtype, device=joint.device)
-    return torch.cat(
-        [F.normalize(joint, dim=-1) * (1 - share).sqrt(), F.normalize(knowledge, dim=-1) * share.sqrt()], -1
-    )
+    parts = F.normalize(joint, dim=-1) * (1 - share) ** 0.5, F.normalize(knowledge, dim=-1) * share**0.5
+    return torch.cat(parts, -1)
 
 
 class ClassKnowledge(nn.Module):
