@@ -39,7 +39,7 @@ def test_a_smaller_set_comes_out_of_the_larger_kept_one(tmp_path: Path, monkeypa
     data, encoded = pairs(4, 2), []
     vectors = np.concatenate([f[:1] for f in data.frames])
     monkeypatch.setattr(
-        features, "_pictures", lambda encoder, paths: encoded.append(len(paths)) or vectors[: len(paths)]
+        features, "read_photos", lambda encoder, paths: encoded.append(len(paths)) or vectors[: len(paths)]
     )
 
     def texts(encoder, captions, path):
