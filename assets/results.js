@@ -60,6 +60,8 @@
       if (filter) return trigger("filter", {name: filter.dataset.filter, value: filter.dataset.value});
       if (event.target.closest("[data-more]")) return more(event.target.closest("[data-more]"));
       if (event.target.closest("summary")) return;
+      const cue = event.target.closest("[data-cue]");
+      if (cue) { const place = HX.moment(cue); return HX.play(place.id, place.start, place.end); }
       const undo = event.target.closest(".hx-undo");
       if (undo) return trigger("undo", HX.moment(undo));
       const node = event.target.closest(".hx-moment, .hx-card");

@@ -386,6 +386,17 @@ class Cue:
 
 
 @dataclass(frozen=True)
+class FoundCue:
+    """A cue that holds the words asked for; rank is FTS5's bm25, lower is better."""
+
+    video_id: int
+    public_id: str
+    path: str
+    cue: Cue
+    rank: float
+
+
+@dataclass(frozen=True)
 class Progress:
     """One step of long work, as shown, printed or stored."""
 

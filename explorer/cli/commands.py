@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 from explorer.cli.printing import rows, run, say
 from explorer.config import Settings
-from explorer.records import ExplorerError, SearchResult
-from explorer.store.cues import FoundCue
+from explorer.records import ExplorerError, FoundCue, SearchResult
 
 if TYPE_CHECKING:
     from explorer.service import Explorer

@@ -9,11 +9,20 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from explorer.records import DrawnGraph, Explanation, ExplorerError, FrameSize, LevelWeights, SearchResult, WhyNot
+from explorer.records import (
+    DrawnGraph,
+    Explanation,
+    ExplorerError,
+    FoundCue,
+    FrameSize,
+    LevelWeights,
+    SearchResult,
+    WhyNot,
+)
 from explorer.service.desk import Desk
 from explorer.service.judgements import LOOKED_THROUGH, Judgements, arrange
 from explorer.service.search_caches import SearchCaches
-from explorer.store.cues import Cues, FoundCue
+from explorer.store.cues import Cues
 from explorer.store.store import Store
 
 if TYPE_CHECKING:
@@ -84,7 +93,9 @@ class Searches:
         return arrange(result, judgements, k=k) if judgements else result
 
     def said(self, text: str, *, limit: int = SAID) -> tuple[FoundCue, ...]:
-        """What was said in the films, as their subtitles write it down: cues with the words of a query, within its filters; no model.
+        """What was said in the films, as their subtitles write it down; no model is asked.
+
+        Cues with the words of a query, within its filters.
 
         Raises:
             ExplorerError: the query cannot be read.

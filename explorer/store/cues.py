@@ -7,9 +7,8 @@ import os
 import re
 import sqlite3
 from collections.abc import Sequence
-from dataclasses import dataclass
 
-from explorer.records import Cue
+from explorer.records import Cue, FoundCue
 from explorer.store.database import Database
 
 # Words that say too little to be looked for by themselves.
@@ -17,17 +16,6 @@ COMMON = frozenset(
     "a an and are as at be but by for from had has have he her his i in is it its me my of on or our she so that the "
     "their them they this to was we were with you your".split()
 )
-
-
-@dataclass(frozen=True)
-class FoundCue:
-    """A cue that holds the words asked for; rank is FTS5's bm25, lower is better."""
-
-    video_id: int
-    public_id: str
-    path: str
-    cue: Cue
-    rank: float
 
 
 class Cues:

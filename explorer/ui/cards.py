@@ -12,6 +12,7 @@ from explorer.ui.events.view import View, moment
 from explorer.ui.present import basename, date, day, middle, sentence, span
 from explorer.ui.render import notice, render
 
+SAID = 6  # lines of subtitles shown above the cards
 TOP = 6  # files shown unfolded where all are weak: about a screen
 OTHERS = 3  # further moments of a file shown on its card; the rest is folded
 LEVEL_NAMES = {"video_sentence": "sentence", "clip_phrase": "phrases", "frame_word": "words"}
@@ -252,7 +253,13 @@ def grid(view: View) -> str:
         return ""
     more = len(view.result.hits) >= view.asked or (view.beside is not None and len(view.beside.hits) >= view.asked)
     return render(
-        "results", sides=columns(view), more=more, sort=view.sort, group=view.group, any=bool(view.result.hits)
+        "results",
+        sides=columns(view),
+        more=more,
+        sort=view.sort,
+        group=view.group,
+        any=bool(view.result.hits),
+        said=view.said[:SAID],
     )
 
 

@@ -62,6 +62,7 @@ class LittleExplorer:
         self.current = "starter"
         self.searches = SimpleNamespace(
             search=self.search,
+            said=lambda text: (),
             search_image=self.search_image,
             more_like=self.more_like,
             explain=self.explain,

@@ -7,7 +7,19 @@ from dataclasses import replace
 
 import pytest
 
-from explorer.records import FOUND, Hit, LevelScores, Match, Phrase, Query, SearchResult, Strength, Verdict
+from explorer.records import (
+    FOUND,
+    Cue,
+    FoundCue,
+    Hit,
+    LevelScores,
+    Match,
+    Phrase,
+    Query,
+    SearchResult,
+    Strength,
+    Verdict,
+)
 from explorer.ui import cards, phrase_chips, present, render
 from explorer.ui.events.view import View, find, moment, ranks
 
@@ -321,3 +333,11 @@ def test_a_judged_card_says_so_and_offers_to_undo() -> None:
     assert "you said" not in cards.grid(View(result=result(hit())))
     files = [hit(str(n), agreement=0.9) for n in range(8)]
     assert len(cards.strong(cards.by_file(result(*files[:7], replace(files[7], judged=False))))) == 7
+
+
+def test_what_was_said_stands_above_the_cards_escaped_and_only_where_something_was() -> None:
+    cue = Cue(62.0, 64.0, "the <b>owl</b> is here", "film.srt")
+    said = (FoundCue(1, "aaaaaaaa", "/v/a <i>.mkv", cue, -1.0),)
+    shown = cards.grid(View(result=result(hit()), said=said))
+    assert "the &lt;b&gt;owl&lt;/b&gt; is here" in shown and 'data-start="62.000"' in shown and "<b>owl" not in shown
+    assert "hx-said" not in cards.grid(View(result=result(hit())))

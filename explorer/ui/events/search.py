@@ -49,9 +49,10 @@ def answered(explorer: Explorer, view: View) -> View:
     try:
         result = ask(explorer, view, view.model)
         beside = ask(explorer, view, view.other) if view.other and view.text else None
+        said = explorer.searches.said(view.text) if view.text else ()
     except ExplorerError as error:
-        return replace(view, result=None, beside=None, selected=None, problem=str(error))
-    view = replace(view, result=result, beside=beside, problem="")
+        return replace(view, result=None, beside=None, said=(), selected=None, problem=str(error))
+    view = replace(view, result=result, beside=beside, said=said, problem="")
     if find(view, view.selected) is None:
         view = replace(view, selected=moment(result.hits[0]) if result.hits else None, second=False)
     return view

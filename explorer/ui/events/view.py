@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from explorer.records import Hit, LevelWeights, SearchResult
+from explorer.records import FoundCue, Hit, LevelWeights, SearchResult
 
 SORTS, GROUPS = ("best", "newest", "longest"), ("file", "moment")
 SCREEN = 24  # moments asked for at first, and more with each "show more": a few screens of cards
@@ -22,6 +22,7 @@ class View:
     like: Moment | None = None  # where the question is a moment
     result: SearchResult | None = None
     beside: SearchResult | None = None  # the same words by a second model
+    said: tuple[FoundCue, ...] = ()  # what subtitles have of these words
     weights: LevelWeights | None = None  # None: the model's own
     phrase_weights: dict[str, float] = field(default_factory=dict)
     model: str | None = None  # None: the current one
