@@ -94,7 +94,8 @@ def chips(view: View) -> str:
     ]
     kept = filters.of(shown.query)
     acts = [action(match) for match in (hit.matches if hit else ())] if unread else None
-    if not made and not shown.query.excluded and not kept and acts is None:
+    said = shown.query.excluded or shown.query.alternatives or shown.query.notes
+    if not made and not said and not kept and acts is None:
         return ""
     return render(
         "chips",
@@ -104,6 +105,7 @@ def chips(view: View) -> str:
         verbless=bool(shown.hits),
         filters=kept,
         order=order(hit),
+        choices=[choice.text for choice in shown.query.alternatives],
         notes=shown.query.notes,
     )
 

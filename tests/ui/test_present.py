@@ -294,6 +294,14 @@ def test_find_gives_the_hit_of_either_model() -> None:
     assert find(view, moment(other)) is other and find(view, None) is None and find(View(), moment(one)) is None
 
 
+def test_chips_show_the_choices_of_a_query_and_notes_stand_without_a_hit() -> None:
+    query = Query("dog or cat", alternatives=(Query("dog"), Query("<cat>")), notes=('searched for "dog" or <cat>',))
+    shown = phrase_chips.chips(View(result=replace(result(hit()), query=query)))
+    assert 'data-excluded="dog"' in shown and "or &lt;cat&gt;" in shown and "searched for" in shown
+    empty = replace(result(), hits=(), phrases=(), query=Query("dog", notes=("read as words",)))
+    assert "read as words" in phrase_chips.chips(View(result=empty))
+
+
 def test_chips_of_phrases_that_are_off_stay_where_they_were() -> None:
     one = hit()
     view = View(
