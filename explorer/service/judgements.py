@@ -62,7 +62,7 @@ class Judgements:
 
     def withdraw(self, text: str, path: str, start: float, end: float) -> None:
         """Take back the judgement that stands for a moment; nothing where there is none."""
-        last = covering(self.of(text), path, start, end)
+        last = covering(self.of(wording(text)), path, start, end)
         if last is not None:
             self.add(replace(last, good=None))
 
@@ -74,10 +74,10 @@ class Judgements:
             last[judgement.subject()] = judgement
         return [judgement for judgement in last.values() if judgement.good is not None]
 
-    def of(self, text: str) -> list[Judgement]:
-        """The judgements made on a query's words, whatever its filters and the case of its letters."""
-        words = wording(text).casefold()
-        return [judgement for judgement in self.standing() if wording(judgement.text).casefold() == words]
+    def of(self, words: str) -> list[Judgement]:
+        """The judgements made on the words of a query (see `wording`), whatever the case of their letters."""
+        asked = words.casefold()
+        return [judgement for judgement in self.standing() if wording(judgement.text).casefold() == asked]
 
 
 def _read(line: Line) -> Judgement | None:

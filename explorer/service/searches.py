@@ -75,8 +75,9 @@ class Searches:
         from explorer.search import find
         from explorer.search.explain import reads
 
-        began, judgements = time.perf_counter(), self.judgements.of(text)
+        began = time.perf_counter()
         encoder, encoded = self.caches.encode(text, model, phrase_weights)
+        judgements = self.judgements.of(encoded.query.text)
         result = find.present(
             self.caches.rank(encoder, encoded),
             encoded,
