@@ -5,7 +5,7 @@
 A small library is made (as benchmarks/search_speed.py makes its large one), the query is asked once to warm everything,
 and a second text of the same shape is followed: each call of a function under explorer/ is noted that receives the text,
 or a record or list that holds it. Comprehensions and what dataclasses generate are no functions. Printed last: how many
-functions in how many files, and under how many names the text travels.
+functions in each layer, in how many files, and under how many names the text travels.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import argparse
 import dataclasses
 import sys
 import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -77,6 +78,8 @@ def main() -> int:
         entered = follow(explorer.searches.search, given.text)
     for (file, function), names in entered.items():
         print(f"{file}: {function}" + (f" ({', '.join(sorted(names))})" if given.names else ""))
+    layers = Counter(file.split("/")[0] for file, _ in entered)
+    print(", ".join(f"{layer} {count}" for layer, count in layers.items()))
     files = {file for file, _ in entered}
     known = {name for names in entered.values() for name in names}
     print(f"{len(entered)} functions in {len(files)} files, under {len(known)} names")
