@@ -110,6 +110,8 @@ def result_json(result: SearchResult, said: Sequence[FoundCue] = ()) -> dict[str
             "weak": hit.weak,
             "in_order": hit.in_order,
             "copies": list(hit.copies),
+            "recorded": hit.recorded,
+            "recorded_by": hit.recorded_by,
             "matches": [asdict(match) for match in hit.matches],
         }
         for hit in result.hits

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from explorer.cli.commands import result_json
+from explorer.records import Hit, LevelScores, Query, SearchResult
 from tests.support.app import CLIPS, real_clips, run
 
 
@@ -105,3 +107,10 @@ def test_check_finds_nothing_wrong_and_doctor_answers(library: tuple[Path, str])
 
 def test_media_folder_is_untouched(library: tuple[Path, str]) -> None:
     assert sorted(path.name for path in library[0].iterdir()) == sorted([*CLIPS, "letter.mp4"])
+
+
+def test_notes_and_the_day_of_recording_reach_scripts() -> None:
+    hit = Hit(1, "p", "/v/a.mp4", 0, 1, 0, LevelScores(0.1, 0.1, 0.1, 0.1), 0.5, recorded=5.0, recorded_by="name")
+    found = result_json(SearchResult(Query("x", notes=("read as words",)), (), (hit,)))
+    assert found["notes"] == ["read as words"]
+    assert (found["hits"][0]["recorded"], found["hits"][0]["recorded_by"]) == (5.0, "name")
