@@ -286,7 +286,7 @@ def _hit(
         start=moment.start,
         end=moment.end,
         still=moment.still,
-        scores=LevelScores(*scored.scores[row].tolist(), moment.total),
+        scores=LevelScores(*scored.scores[row].tolist(), total=moment.total),
         agreement=float(calibrate.agreement(shares)) if np.isfinite(shares).all() else 0.0,
         matches=matches,
         duration=video.duration,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from explorer.config import SHIPPED_CHECKPOINTS, Settings
 from explorer.records import ExplorerError
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from explorer.model.encoder import Encoder
+    from explorer.model.towers.tower import Tower
 
 TOWER_FILE = "tower.safetensors"
 ENGINES = "engines"  # folder of the data folder for image towers converted for this processor
@@ -107,6 +108,6 @@ class Encoders:
             about = describe(folder)
         return load_tensors(folder, TOWER_FILE) if TOWER_FILE in about["files"] else {}
 
-    def _shared_tower(self, name: str) -> Any:
+    def _shared_tower(self, name: str) -> Tower | None:
         """The tower of a loaded encoder, where it is the same one: two models beside each other share its memory."""
         return next((encoder.tower for encoder in self._loaded.values() if encoder.tower.name == name), None)

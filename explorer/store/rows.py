@@ -125,7 +125,7 @@ def as_text(sentence: str) -> str:
 
 
 def to_root(row: tuple) -> Root:
-    return Root(row[0], os.fsdecode(row[1]), *row[2:6], motion_photos=bool(row[6]))
+    return Root(row[0], os.fsdecode(row[1]), row[2], row[3], row[4], row[5], bool(row[6]))
 
 
 def to_video(row: tuple[Any, ...]) -> StoredVideo:

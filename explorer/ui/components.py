@@ -8,14 +8,15 @@ text nodes.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from explorer.records import LevelWeights
 from explorer.service.answers import Status
+from explorer.ui.aliases import Listener
 from explorer.ui.cards import LEVEL_HELP, LEVEL_NAMES
 from explorer.ui.charts import evidence
 from explorer.ui.render import render
@@ -44,7 +45,7 @@ ICONS = {
 SPEEDS = ("0.25", "0.5", "0.75", "1", "1.25", "1.5", "2")
 
 
-def html(value: Any, function: str, *events: str, template: str = "${value}", **more: Any) -> gr.HTML:
+def html(value: object, function: str, *events: str, template: str = "${value}", elem_id: str | None = None) -> gr.HTML:
     """A gr.HTML whose behaviour is a function of the page's scripts; `events` are the ones it may trigger."""
     script = f"HX.{function}(element, trigger, props, watch); /* {json.dumps(events)} */"
     return gr.HTML(
@@ -55,18 +56,18 @@ def html(value: Any, function: str, *events: str, template: str = "${value}", **
         apply_default_css=False,
         padding=False,
         container=False,
-        **more,
+        elem_id=elem_id,
     )
 
 
-def static(value: str = "", **more: Any) -> gr.HTML:
+def static(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
     """A gr.HTML without behaviour."""
-    return gr.HTML(value, js_on_load=None, apply_default_css=False, padding=False, container=False, **more)
+    return gr.HTML(value, js_on_load=None, apply_default_css=False, padding=False, container=False, elem_id=elem_id)
 
 
-def panel(value: str = "", **more: Any) -> gr.HTML:
+def panel(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
     """A panel whose buttons trigger `act` with {action, value, field}."""
-    return html(value, "panel", "act", **more)
+    return html(value, "panel", "act", elem_id=elem_id)
 
 
 # ---- search
@@ -116,9 +117,9 @@ def charts() -> gr.HTML:
     return html({}, "charts", "feedback", template=template, elem_id="hx-charts")
 
 
-def figure(*, summary: str = "", **more: Any) -> gr.HTML:
+def figure(*, summary: str = "", elem_id: str | None = None) -> gr.HTML:
     """One Plotly figure, value {figure, note}; under a summary it is folded away and triggers open when unfolded."""
-    return html({}, "figure", "open", template=render("figure", summary=summary), **more)
+    return html({}, "figure", "open", template=render("figure", summary=summary), elem_id=elem_id)
 
 
 @dataclass(frozen=True)
@@ -146,10 +147,10 @@ def weights() -> gr.HTML:
     return html(sliders(LevelWeights()), "weights", "weigh", elem_id="hx-weights")
 
 
-def bound(handler: Callable[..., Any], explorer: Explorer) -> Callable[..., Any]:
+def bound(handler: Listener, explorer: Explorer) -> Listener:
     """A handler (explorer, state, data) as a listener of an event that carries data."""
 
-    def listen(state: Any, event: gr.EventData) -> Any:
+    def listen(state: object, event: gr.EventData) -> object:
         return handler(explorer, state, event._data if isinstance(event._data, dict) else {})
 
     return listen

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from explorer.config import ASSETS
 from explorer.ui import components, lessons, panels
+from explorer.ui.aliases import TELL, Listener, Options, Outputs
 from explorer.ui.events.showing import own_weights, tools, welcome
 from explorer.ui.events.view import View
 from explorer.ui.tabs import help as help_tab
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 STYLE = ASSETS / "style.css"
 FONT = ("system-ui", "-apple-system", "Segoe UI", "Roboto", "Noto Sans", "sans-serif")
 MONO = ("ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "monospace")
-TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
 
 def theme() -> gr.themes.Base:
@@ -72,7 +72,7 @@ def css_path() -> Path:
     return STYLE
 
 
-def mount_options() -> dict[str, Any]:
+def mount_options() -> Options:
     """What gr.mount_gradio_app is given beside the page itself."""
     return {"theme": theme(), "css_paths": [css_path()], "head": head(), "js": components.FOCUS}
 
@@ -117,20 +117,20 @@ def working(explorer: Explorer) -> bool:
     )
 
 
-def ticked(explorer: Explorer) -> Any:
+def ticked(explorer: Explorer) -> Listener:
     """Header, library and training as they stand; the timer rests where nothing is under way."""
 
-    def run() -> tuple[Any, ...]:
+    def run() -> Outputs:
         header = panels.header(explorer.status(), explorer.jobs.list())
         return header, *library_tab.shown(explorer), *teach_tab.shown(explorer), gr.Timer(active=working(explorer))
 
     return run
 
 
-def welcoming(explorer: Explorer) -> Any:
+def welcoming(explorer: Explorer) -> Listener:
     """The empty search, the tools and the model's own weights; a result on the page stays."""
 
-    def run(view: View) -> tuple[Any, ...]:
+    def run(view: View) -> Outputs:
         if view.result is not None or view.problem:
             return gr.skip(), gr.skip(), gr.skip()
         sliders = components.sliders(view.weights or own_weights(explorer, view.model))
@@ -139,7 +139,7 @@ def welcoming(explorer: Explorer) -> Any:
     return run
 
 
-def opened_library(explorer: Explorer) -> Any:
+def opened_library(explorer: Explorer) -> Listener:
     """The Library tab was opened."""
 
     def run(text: str | None) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def opened_library(explorer: Explorer) -> Any:
     return run
 
 
-def opened_models(explorer: Explorer) -> Any:
+def opened_models(explorer: Explorer) -> Listener:
     """The Models tab was opened."""
 
     def run() -> tuple[str, str]:
@@ -157,10 +157,10 @@ def opened_models(explorer: Explorer) -> Any:
     return run
 
 
-def opened_teach(explorer: Explorer) -> Any:
+def opened_teach(explorer: Explorer) -> Listener:
     """The Teach tab was opened."""
 
-    def run() -> tuple[Any, ...]:
+    def run() -> Outputs:
         return (
             gr.Dropdown(choices=teach_tab.choices(explorer)),
             lessons.captions(explorer.teaching.lessons()),

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING
 
 from explorer.web.admission import Request, Verdict, judge
 from explorer.web.routes import FILE, body_limit
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 FORWARDED = (
     b"forwarded",
@@ -57,10 +60,10 @@ SANDBOX = (b"content-security-policy", b"sandbox; default-src 'none'; frame-ance
 class Guard:
     """ASGI middleware: refuses a request, or passes it on without foreign hints and answers with safe headers."""
 
-    def __init__(self, app: Any, *, port: int, token: str, uploads: str = "", names: tuple[str, ...] = ()) -> None:
+    def __init__(self, app: ASGIApp, *, port: int, token: str, uploads: str = "", names: tuple[str, ...] = ()) -> None:
         self.app, self.port, self.token, self.uploads, self.names = app, port, token, uploads, names
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             return await self.app(scope, receive, send)
         if scope["type"] != "http":  # the page speaks only HTTP
@@ -71,16 +74,16 @@ class Guard:
             return await _answer(verdict, send)
         await self._pass_on(scope, receive, send)
 
-    async def _pass_on(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send) -> None:
         room, started = body_limit(scope["method"], scope["raw_path"]), False
 
-        async def counted() -> dict[str, Any]:
+        async def counted() -> Message:
             nonlocal room
             message = await receive()
             room -= len(message.get("body", b""))
             return message if room >= 0 else {"type": "http.disconnect"}
 
-        async def marked(message: dict[str, Any]) -> None:
+        async def marked(message: Message) -> None:
             nonlocal started
             if room < 0 and not started:  # what the app says of a body cut short is not shown
                 return
@@ -112,7 +115,7 @@ def _safe(headers: Iterable[tuple[bytes, bytes]], extra: tuple[tuple[bytes, byte
     return rest + list(ours.items())
 
 
-async def _answer(verdict: Verdict, send: Any) -> None:
+async def _answer(verdict: Verdict, send: Send) -> None:
     page = f"<!doctype html><meta charset=utf-8><title>HCMI Explorer</title><p>{verdict.reason}</p>".encode()
     headers = [
         (b"content-type", b"text/html; charset=utf-8"),

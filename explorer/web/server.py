@@ -9,7 +9,7 @@ import socket
 from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from explorer.config import ASSETS, Settings
 from explorer.records import ExplorerError
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     import gradio
     import uvicorn
     from fastapi import FastAPI
+    from starlette.types import ASGIApp
 
     from explorer.service import Explorer
+    from explorer.ui.aliases import Options
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +93,7 @@ def _add_assets(app: FastAPI) -> None:
         app.add_api_route(f"/assets/{name}", giver(path), methods=["GET"], include_in_schema=False, response_model=None)
 
 
-def _page(explorer: Explorer) -> tuple[gradio.Blocks, dict[str, Any]]:
+def _page(explorer: Explorer) -> tuple[gradio.Blocks, Options]:
     """The page and what Gradio wants beside it."""
     from explorer.ui import page
 
@@ -168,7 +170,7 @@ def bind(first: int, *, address: str = HOST) -> socket.socket:
     raise ExplorerError(f"no free port between {first} and {first + PORTS_TRIED - 1}; choose another with --port")
 
 
-def settings_of(app: Any) -> uvicorn.Config:
+def settings_of(app: ASGIApp) -> uvicorn.Config:
     """How uvicorn serves: plain HTTP/1.1, no WebSocket, no word of a proxy believed; open streams get 2 s to end."""
     import uvicorn
 

@@ -6,7 +6,11 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+    from starlette.types import Receive, Scope, Send
 
 log = logging.getLogger(__name__)
 
@@ -22,12 +26,12 @@ class Opening:
     Importing Gradio takes two to four seconds, nearly all of the time a person would look at nothing.
     """
 
-    def __init__(self, make: Callable[[], Any], *, failed: Callable[[Exception], None]) -> None:
+    def __init__(self, make: Callable[[], FastAPI], *, failed: Callable[[Exception], None]) -> None:
         """make: builds the FastAPI app, in a thread; failed: told where that did not work, in the event loop."""
         self.make, self.failed = make, failed
-        self.app: Any = None
+        self.app: FastAPI | None = None
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
         elif self.app is not None:
@@ -35,7 +39,7 @@ class Opening:
         else:
             await _wait(scope, send)
 
-    async def _live(self, receive: Any, send: Any) -> None:
+    async def _live(self, receive: Receive, send: Send) -> None:
         await receive()  # lifespan.startup
         async with contextlib.AsyncExitStack() as stack:
             work = asyncio.create_task(self._open(stack))
@@ -54,7 +58,7 @@ class Opening:
         self.app = app
 
 
-async def _wait(scope: dict[str, Any], send: Any) -> None:
+async def _wait(scope: Scope, send: Send) -> None:
     """The waiting page for whoever opens the app, 503 for a tab left open from before; /health says who we are."""
     health = scope["path"] == "/health"
     status = 200 if health or scope["path"] == "/" else 503

@@ -33,7 +33,7 @@ def read_cues(path: str) -> Iterator[tuple[float, float, str, str]]:
     # the pictures are not decoded, but their first time is where the film begins
     options = {"protocol_whitelist": "file", "codec_whitelist": ",".join(sorted(CODECS | FILM_CODECS))}
     with av.open("file:" + os.path.abspath(path), format=DEMUXERS[kind], options=options, **LENIENT) as file:
-        tracks = {}
+        tracks: dict[str, av.subtitles.stream.SubtitleStream] = {}
         for stream in file.streams.subtitles:
             if stream.codec_context is not None and stream.codec_context.name in CODECS:
                 tracks.setdefault(stream.metadata.get("language", "und"), stream)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
@@ -171,7 +170,7 @@ def grids(explanation: Explanation, public_id: str) -> tuple[Grid, Grid]:
     )
 
 
-def explained(explanation: Explanation, public_id: str) -> dict[str, Any]:
+def explained(explanation: Explanation, public_id: str) -> dict[str, object]:
     """Everything the explanation panel draws: two tables, the curve over the file, learned phrases by their words."""
     heat, words = grids(explanation, public_id)
     learned = [

@@ -25,7 +25,7 @@ def full(text: str) -> str:
     return escape(visible(text), quote=True)
 
 
-def layout(height: int, **more: Any) -> Figure:
+def layout(height: int, **more: object) -> Figure:
     """What all figures share."""
     margin = {"l": LEFT, "r": RIGHT, "t": 6, "b": 24}
     return {"height": height, "margin": margin, "showlegend": False, "dragmode": False, "hovermode": "closest", **more}

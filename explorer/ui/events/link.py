@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
 
 from explorer.records import LevelWeights
+from explorer.ui.aliases import Data
 from explorer.ui.events.view import View
 
 LONGEST = 20_000  # characters of a question
@@ -36,7 +36,7 @@ def address(view: View) -> dict[str, str]:
     return {name: value for name, value in parts.items() if value}
 
 
-def view_of(parts: dict[str, Any]) -> View:
+def view_of(parts: Data) -> View:
     """The search that an address names, not yet asked; what in it cannot be read is left out.
 
     Example:

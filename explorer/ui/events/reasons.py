@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from explorer.records import ExplorerError
+from explorer.ui.aliases import Data
 from explorer.ui.charts import evidence, graphs
 from explorer.ui.events.telling import inform, number
 from explorer.ui.events.view import View, answering, find, side
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from explorer.service import Explorer
 
 
-def feedback(explorer: Explorer, view: View, data: dict[str, Any]) -> None:
+def feedback(explorer: Explorer, view: View, data: Data) -> None:
     """A thumb at one of three grains: this video, this clip for a phrase, this frame for a word."""
     kind = data.get("kind")
     if kind not in ("video", "clip", "frame") or not view.text:
@@ -43,7 +44,7 @@ def about(view: View) -> dict[str, str]:
     return {"query": view.text, "name": name, "span": span(hit.start, hit.end), "model": shown.checkpoint}
 
 
-def explain(explorer: Explorer, view: View) -> tuple[dict[str, Any], dict[str, Any]]:
+def explain(explorer: Explorer, view: View) -> tuple[dict[str, object], dict[str, object]]:
     """The charts of the selected moment, and an empty role graph until it is unfolded."""
     if view.selected is None or not view.text:
         return {}, {}
@@ -62,7 +63,7 @@ def explain(explorer: Explorer, view: View) -> tuple[dict[str, Any], dict[str, A
     return {**evidence.explained(found, view.selected[0]), "about": about(view)}, {}
 
 
-def graph(explorer: Explorer, view: View, data: dict[str, Any]) -> dict[str, Any]:
+def graph(explorer: Explorer, view: View, data: Data) -> dict[str, object]:
     """The role graph of the query was unfolded."""
     if not view.text or view.problem:
         return {"note": "Search for a sentence to see its roles."}
@@ -105,7 +106,7 @@ def why_form(
     return render("why", files=files, answer=answer, taught=taught, unfolded=unfolded)
 
 
-def why(explorer: Explorer, view: View, data: dict[str, Any]) -> str:
+def why(explorer: Explorer, view: View, data: Data) -> str:
     """Look for a video by name, tell why it was not on top, or teach it."""
     action, value, field = data.get("action"), str(data.get("value", "")), str(data.get("field", ""))
     if not view.text:

@@ -7,13 +7,14 @@ import binascii
 import time
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from explorer.records import ExplorerError, LevelWeights, SearchResult
 from explorer.service.reading import allow
 from explorer.ui import phrase_chips
+from explorer.ui.aliases import Data
 from explorer.ui.events import filters, reasons
 from explorer.ui.events.link import address, view_of
 from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools, unchanged
@@ -106,19 +107,19 @@ def asked(explorer: Explorer, view: View, text: str) -> Shown:
     return shown(explorer, answered(explorer, fresh), text=fresh.text)
 
 
-def example(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def example(explorer: Explorer, view: View, data: Data) -> Shown:
     """An example of the empty page was chosen."""
     return asked(explorer, view, str(data.get("text", "")))
 
 
-def more(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def more(explorer: Explorer, view: View, data: Data) -> Shown:
     """The end of the results was reached: the same question, more moments of it."""
     if view.result is None:
         return unchanged()
     return shown(explorer, answered(explorer, replace(view, asked=min(MOST, view.asked + SCREEN), ranks={})))
 
 
-def arrange(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def arrange(explorer: Explorer, view: View, data: Data) -> Shown:
     """Cards in another order, or a card a moment: nothing is searched again."""
     sort, group = data.get("sort", view.sort), data.get("group", view.group)
     if sort not in SORTS or group not in GROUPS:
@@ -127,7 +128,7 @@ def arrange(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, view) if view.result else unchanged()
 
 
-def filter_by(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def filter_by(explorer: Explorer, view: View, data: Data) -> Shown:
     """A folder or a day of a card was clicked: the words of the query say it from now on."""
     text = filters.add(view.text, str(data.get("name", "")), str(data.get("value", "")))
     return again(explorer, view, text) if view.text else unchanged()
@@ -138,7 +139,7 @@ def again(explorer: Explorer, view: View, text: str) -> Shown:
     return shown(explorer, answered(explorer, replace(view, text=text, asked=SCREEN, ranks={})), text=text)
 
 
-def restore(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def restore(explorer: Explorer, view: View, data: Data) -> Shown:
     """The page was opened with the address of a search: asked again as it was, the moment chosen."""
     fresh = view_of(data)
     if not fresh.text:
@@ -147,14 +148,14 @@ def restore(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, answered(explorer, fresh), text=fresh.text, sliders=True)
 
 
-def open_hit(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def open_hit(explorer: Explorer, view: View, data: Data) -> Shown:
     """A card or a further moment was chosen: view, chips, player. The script has already begun to play it."""
     chosen = (str(data.get("id")), round(number(data.get("start")), 3))
     view = replace(view, selected=chosen, second=bool(data.get("second")) and view.beside is not None)
     return view, phrase_chips.chips(view), played(view, load=False), address(view)
 
 
-def weigh_levels(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def weigh_levels(explorer: Explorer, view: View, data: Data) -> Shown:
     """A level slider moved: the same candidates in another order."""
     values = {name: max(0.0, number(data.get(name))) for name in ("video", "clip", "frame")}
     if not data.get("reset") and not any(values.values()):
@@ -163,7 +164,7 @@ def weigh_levels(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, repaired(explorer, view) if view.result else view)
 
 
-def weigh_phrase(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def weigh_phrase(explorer: Explorer, view: View, data: Data) -> Shown:
     """A phrase was switched, weighed, excluded (a weight below 0), or taken out of the exclusions that were typed."""
     phrase, text = str(data.get("phrase", "")), view.text
     weights = dict(view.phrase_weights)
@@ -176,7 +177,7 @@ def weigh_phrase(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, repaired(explorer, replace(view, phrase_weights=weights, text=text)), text=text)
 
 
-def picture(data: dict[str, Any]) -> np.ndarray:
+def picture(data: Data) -> np.ndarray:
     """The pixels the page's script sent, (H, W, 3) uint8.
 
     Raises:
@@ -192,7 +193,7 @@ def picture(data: dict[str, Any]) -> np.ndarray:
     return np.frombuffer(raw, np.uint8).reshape(height, width, 3).copy()
 
 
-def by_image(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def by_image(explorer: Explorer, view: View, data: Data) -> Shown:
     """A picture was chosen, pasted or dropped."""
     return shown(explorer, answered(explorer, View(image=picture(data), weights=view.weights)), text="")
 
@@ -207,7 +208,7 @@ def export(explorer: Explorer, view: View, form: str) -> Shown:
     return unchanged()
 
 
-def tool(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def tool(explorer: Explorer, view: View, data: Data) -> Shown:
     """The bar of tools."""
     name, value = data.get("tool"), str(data.get("value", ""))
     if name == "recall":
@@ -234,7 +235,7 @@ def tool(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, answered(explorer, view) if asked_before else view, sliders=name == "model")
 
 
-def judge(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def judge(explorer: Explorer, view: View, data: Data) -> Shown:
     """A thumb, or the taking back of one: noted, and the results stand anew at once."""
     if data.get("kind") == "undo":
         hit = find(view, (str(data.get("id")), round(number(data.get("start")), 3)))
@@ -245,12 +246,12 @@ def judge(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
     return shown(explorer, repaired(explorer, view))
 
 
-def undo(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def undo(explorer: Explorer, view: View, data: Data) -> Shown:
     """The judgement of a card was taken back."""
     return judge(explorer, view, {**data, "kind": "undo"})
 
 
-def act(explorer: Explorer, view: View, data: dict[str, Any]) -> Shown:
+def act(explorer: Explorer, view: View, data: Data) -> Shown:
     """A button under the player."""
     action, public_id, at = data.get("action"), str(data.get("id", "")), number(data.get("time"))
     if not public_id:

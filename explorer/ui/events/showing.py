@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
     from explorer.service import Explorer
 
 PARTS = 9
-Shown = tuple[Any, ...]  # view, box, notice, chips, grid, player, toolbar, level sliders, address
+Shown = tuple[object, ...]  # view, box, notice, chips, grid, player, toolbar, level sliders, address
 
 
-def played(view: View, *, load: bool) -> dict[str, Any]:
+def played(view: View, *, load: bool) -> dict[str, object]:
     """The player's value; `load` is False where the page's script has already jumped by itself."""
     hit = find(view, view.selected)
     if hit is None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from html import escape
-from typing import Any
 
 import gradio as gr
 
 from explorer.records import ExplorerError
+from explorer.ui.aliases import Listener
 from explorer.ui.present import sentence, visible
 
 
-def guarded(handler: Callable[..., Any]) -> Callable[..., Any]:
+def guarded(handler: Listener) -> Listener:
     """A handler whose ExplorerError reaches the person as a message; what is on the page stays as it is."""
 
     @functools.wraps(handler)
-    def run(*arguments: Any) -> Any:
+    def run(*arguments: object) -> object:
         try:
             return handler(*arguments)
         except ExplorerError as error:
@@ -34,7 +33,8 @@ def inform(message: str) -> None:
     gr.Info(escape(visible(message)), title="Done")
 
 
-def number(value: Any) -> float:
+def number(value: object) -> float:
     """A finite number from the page, else 0."""
-    good = isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
-    return float(value) if good else 0.0
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return 0.0
+    return float(value)

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from explorer.records import ExplorerError
 from explorer.ui import components, panels
+from explorer.ui.aliases import TELL, Data, Listener, Outputs, Parts
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
 
 if TYPE_CHECKING:
     from explorer.service import Explorer
 
-TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 EVERY = 1.0  # seconds between two looks while work is under way
 
 
-def build(explorer: Explorer) -> dict[str, Any]:
+def build(explorer: Explorer) -> Parts:
     """Lay the tab out; `panels` are refreshed by the timer, `all` by anything that changes the library."""
-    part: dict[str, Any] = {}
+    part: Parts = {}
     part["counts"] = components.static(elem_id="hx-counts")
     with gr.Row(elem_classes="hx-top"):
         part["path"] = gr.Textbox(
@@ -60,7 +61,7 @@ def shown(explorer: Explorer) -> tuple[str, str, str, str]:
     )
 
 
-def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
+def wire(explorer: Explorer, part: Parts, timer: gr.Timer) -> None:
     """Everything that changes the library also wakes the timer."""
     outputs = [*part["panels"], timer]
     added = gr.on(
@@ -93,17 +94,17 @@ def add_folder(explorer: Explorer, path: str) -> None:
     explorer.library.add_folder(path.strip())
 
 
-def starting(explorer: Explorer, start: Any) -> Any:
+def starting(explorer: Explorer, start: Callable[[Explorer, str], object]) -> Listener:
     """A listener that starts work, empties the path box and shows the new state."""
 
-    def run(path: str | None) -> tuple[Any, ...]:
+    def run(path: str | None) -> Outputs:
         start(explorer, path or "")
         return "", *shown(explorer), gr.Timer(active=True)
 
     return guarded(run)
 
 
-def change(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def change(explorer: Explorer, state: None, data: Data) -> Outputs:
     """A button of a folder, a job or the failures."""
     action, value = data.get("action"), str(data.get("value", ""))
     if action == "retry":
@@ -119,13 +120,13 @@ def change(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, 
     return *shown(explorer), gr.Timer(active=True)
 
 
-def reveal(explorer: Explorer, state: None, data: dict[str, Any]) -> None:
+def reveal(explorer: Explorer, state: None, data: Data) -> None:
     """Show a file in the file manager."""
     explorer.playback.reveal(str(data.get("value", "")))
     inform("Shown in your file manager.")
 
 
-def listing(explorer: Explorer) -> Any:
+def listing(explorer: Explorer) -> Listener:
     """The files whose name holds the filter's words."""
 
     def run(text: str | None) -> str:

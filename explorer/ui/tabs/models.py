@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from explorer.records import ExplorerError
 from explorer.service.adding import Offer
 from explorer.ui import components, lessons
+from explorer.ui.aliases import TELL, Data, Listener, Outputs, Parts
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
 from explorer.ui.panels import button
@@ -18,12 +19,10 @@ from explorer.ui.render import notice
 if TYPE_CHECKING:
     from explorer.service import Explorer
 
-TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 
-
-def build(explorer: Explorer) -> dict[str, Any]:
+def build(explorer: Explorer) -> Parts:
     """Cards of models, a form for another tower, checks."""
-    part: dict[str, Any] = {}
+    part: Parts = {}
     part["models"] = components.panel(elem_id="hx-models")
     components.static(
         "<h3>Another CLIP</h3><p class='hx-fine'>An open_clip name such as <code>ViT-B-32/laion2b_s34b_b79k</code>, "
@@ -47,7 +46,7 @@ def build(explorer: Explorer) -> dict[str, Any]:
     return part
 
 
-def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
+def wire(explorer: Explorer, part: Parts, timer: gr.Timer) -> None:
     """Switch, add, check."""
     none = gr.State(None)
     part["models"].act(bound(guarded(use), explorer), none, [part["models"], timer], **TELL)
@@ -56,7 +55,7 @@ def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
     part["again"].click(checking(explorer), None, part["doctor"], **TELL)
 
 
-def use(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def use(explorer: Explorer, state: None, data: Data) -> Outputs:
     """Another model answers from now on."""
     name = str(data.get("value", ""))
     explorer.models.use(name)
@@ -64,7 +63,7 @@ def use(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...
     return lessons.models(explorer.models.list()), gr.Timer(active=True)
 
 
-def looking(explorer: Explorer) -> Any:
+def looking(explorer: Explorer) -> Listener:
     """What a tower would cost, and the question whether to fetch it."""
 
     def run(name: str | None) -> str:
@@ -89,13 +88,13 @@ def consent(name: str, offer: Offer) -> str:
     return f"<p>{safe(told)}</p>{button(text, 'agree', name, title='Then index again with it', kind='hx-primary')}"
 
 
-def agree(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def agree(explorer: Explorer, state: None, data: Data) -> Outputs:
     """The person agreed to a shown size."""
     explorer.models.add_tower(str(data.get("value", "")), agreed=True)
     return notice("Started; the Library tab shows how far it is."), gr.Timer(active=True)
 
 
-def checking(explorer: Explorer) -> Any:
+def checking(explorer: Explorer) -> Listener:
     """The checks, made anew."""
 
     def run() -> str:

@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
 from explorer.ui import components, toolbar
+from explorer.ui.aliases import Listener, Options, Outputs, Parts
 from explorer.ui.components import bound
 from explorer.ui.events import reasons
 from explorer.ui.events import search as handlers
+from explorer.ui.events.showing import Shown
 from explorer.ui.events.telling import guarded
 from explorer.ui.events.view import View
 
 if TYPE_CHECKING:
     from explorer.service import Explorer
 
-QUEUE = {"show_progress": "hidden", "concurrency_id": "search", "concurrency_limit": 4, "api_visibility": "private"}
+QUEUE: Options = {
+    "show_progress": "hidden",
+    "concurrency_id": "search",
+    "concurrency_limit": 4,
+    "api_visibility": "private",
+}
 LAST = {"trigger_mode": "always_last"}  # while one is under way only the newest is kept
 
 
-def build(explorer: Explorer) -> dict[str, Any]:
+def build(explorer: Explorer) -> Parts:
     """Lay the tab out and wire it; gives the parts the page needs at load."""
     part = layout()
     outputs = [part[name] for name in ("view", "box", "notice", "chips", "grid", "player", "tools", "weights", "link")]
@@ -29,9 +37,9 @@ def build(explorer: Explorer) -> dict[str, Any]:
     return {**part, "outputs": outputs}
 
 
-def layout() -> dict[str, Any]:
+def layout() -> Parts:
     """Search box and tools on top; results left, the chosen moment right."""
-    part: dict[str, Any] = {"view": gr.State(View())}
+    part: Parts = {"view": gr.State(View())}
     with gr.Row(elem_classes="hx-top"):
         part["box"] = gr.Textbox(
             show_label=False,
@@ -60,10 +68,10 @@ def layout() -> dict[str, Any]:
     return part
 
 
-def wire_search(explorer: Explorer, part: dict[str, Any], outputs: list[Any]) -> None:
+def wire_search(explorer: Explorer, part: Parts, outputs: list[object]) -> None:
     """Everything that asks anew; each is followed by the explanation of the selected moment."""
 
-    def run(view: View, text: str | None) -> Any:
+    def run(view: View, text: str | None) -> Iterator[Shown]:
         yield from handlers.search(explorer, view, text or "")
 
     view, tell = part["view"], {**QUEUE, **LAST}
@@ -87,7 +95,7 @@ def wire_search(explorer: Explorer, part: dict[str, Any], outputs: list[Any]) ->
         question.then(folded, None, part["why"], **tell)  # what it said was of the question before
 
 
-def wire_selection(explorer: Explorer, part: dict[str, Any], outputs: list[Any]) -> None:
+def wire_selection(explorer: Explorer, part: Parts, outputs: list[object]) -> None:
     """Choosing a moment, thumbs, the role graph, and the video one expected."""
     view, tell = part["view"], {**QUEUE, **LAST}
     opened = part["grid"].open(
@@ -104,10 +112,10 @@ def folded() -> str:
     return reasons.why_form(unfolded=False)
 
 
-def explaining(explorer: Explorer) -> Any:
+def explaining(explorer: Explorer) -> Listener:
     """The explanation as a listener without data."""
 
-    def run(view: View) -> Any:
+    def run(view: View) -> Outputs:
         return reasons.explain(explorer, view)
 
     return run

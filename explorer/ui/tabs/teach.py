@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import gradio as gr
 
@@ -11,6 +11,7 @@ from explorer.records import ExplorerError, Job
 from explorer.service.recalls import training_report
 from explorer.service.requests import FineTuneRequest
 from explorer.ui import components, lessons
+from explorer.ui.aliases import TELL, Data, Listener, Outputs, Parts
 from explorer.ui.charts import graphs
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
@@ -20,13 +21,12 @@ from explorer.ui.present import seconds, visible
 if TYPE_CHECKING:
     from explorer.service import Explorer
 
-TELL: dict[str, Any] = {"show_progress": "hidden", "api_visibility": "private"}
 CHOICES = 500  # files offered in the list; more are found by typing
 
 
-def build(explorer: Explorer) -> dict[str, Any]:
+def build(explorer: Explorer) -> Parts:
     """A caption form left, training right."""
-    part: dict[str, Any] = {}
+    part: Parts = {}
     with gr.Row(elem_classes="hx-split"):
         with gr.Column(scale=1, min_width=320):
             components.static("<h3>What does a video show?</h3>")
@@ -68,7 +68,7 @@ def newest(jobs: Sequence[Job]) -> Job | None:
     return max(runs, key=lambda job: (job.state in ACTIVE, job.created), default=None)
 
 
-def shown(explorer: Explorer) -> tuple[str, dict[str, Any]]:
+def shown(explorer: Explorer) -> tuple[str, dict[str, object]]:
     """The newest training and its loss curve."""
     job = newest(explorer.jobs.list())
     report = training_report(job.progress.summary if job else {})
@@ -80,7 +80,7 @@ def choices(explorer: Explorer) -> list[tuple[str, str]]:
     return [(visible(video.name), video.public_id) for video in explorer.library.videos(limit=CHOICES)]
 
 
-def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
+def wire(explorer: Explorer, part: Parts, timer: gr.Timer) -> None:
     """Add a caption, start training, keep or roll back."""
     fields = [part[name] for name in ("video", "caption", "start", "end")]
     part["add"].click(adding(explorer), fields, [part["caption"], part["start"], part["end"], part["captions"]], **TELL)
@@ -88,10 +88,10 @@ def wire(explorer: Explorer, part: dict[str, Any], timer: gr.Timer) -> None:
     part["training"].act(bound(guarded(decide), explorer), gr.State(None), [*part["panels"], timer], **TELL)
 
 
-def adding(explorer: Explorer) -> Any:
+def adding(explorer: Explorer) -> Listener:
     """A caption of a video, or of a span of it."""
 
-    def run(public_id: str | None, caption: str | None, start: str | None, end: str | None) -> tuple[Any, ...]:
+    def run(public_id: str | None, caption: str | None, start: str | None, end: str | None) -> Outputs:
         sentence = (caption or "").strip()
         if not public_id or not sentence:
             raise ExplorerError("a caption needs a video and a sentence; choose the one and type the other")
@@ -121,17 +121,17 @@ def stretch(start: str, end: str) -> tuple[float | None, float | None]:
     return first, last
 
 
-def training(explorer: Explorer) -> Any:
+def training(explorer: Explorer) -> Listener:
     """Fine-tuning starts as a job."""
 
-    def run(epochs: float) -> tuple[Any, ...]:
+    def run(epochs: float) -> Outputs:
         explorer.teaching.start_training(FineTuneRequest(epochs=int(epochs)))
         return *shown(explorer), gr.Timer(active=True)
 
     return guarded(run)
 
 
-def decide(explorer: Explorer, state: None, data: dict[str, Any]) -> tuple[Any, ...]:
+def decide(explorer: Explorer, state: None, data: Data) -> Outputs:
     """Keep the new model, return to the old one, or steer the job."""
     action, value = data.get("action"), str(data.get("value", ""))
     if action == "keep":
