@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -64,7 +64,14 @@ class Broken:
     error: Exception
 
 
-Step = Opened | Frames | Ended | Broken
+@dataclass(frozen=True)
+class Spoiled:
+    """Something of the file in hand could not be decoded; what comes after it is still read."""
+
+    task: Task
+
+
+Step = Spoiled | Opened | Frames | Ended | Broken
 
 
 class Ahead:
@@ -78,8 +85,10 @@ class Ahead:
         sampling: SamplingConfig,
         size: FrameSize,
         still_width: int,
+        kept_until: Callable[[Task], float] = lambda task: -1.0,
     ) -> None:
-        self._decoder = decoder
+        """kept_until: seconds of a file up to which its frames are kept from an earlier run."""
+        self._decoder, self._kept_until = decoder, kept_until
         self._wanted: dict[str, Any] = {"sampling": sampling, "size": size, "still_width": still_width}
         self._queue: queue.Queue[Step | None] = queue.Queue(LOOK_AHEAD)
         self._stopping = threading.Event()
@@ -125,10 +134,13 @@ class Ahead:
 
     def _decode(self, task: Task) -> None:
         path, root = real_place(task.file.path, task.root)
-        clip = self._decoder.open(path, root=root, **self._wanted)
+        clip = self._decoder.open(path, root=root, after=self._kept_until(task), **self._wanted)
         if not self._put(Opened(task, clip.info)):
             return
+        spoiled = False
         for frames in clip:
+            if clip.damaged and not spoiled:
+                spoiled = self._put(Spoiled(task))
             if not self._put(frames):
                 return
         damage = f"damaged: {clip.bad_packets} parts could not be decoded; the rest was kept" if clip.damaged else ""

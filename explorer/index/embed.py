@@ -12,6 +12,7 @@ from explorer.index.ahead import Task
 from explorer.media.recorded import recorded
 from explorer.media.sampling import windows as cut_windows
 from explorer.records import ExplorerError, FrameFeatures, FrameSize, VideoInfo, Window
+from explorer.store.drafts import Kept
 from explorer.store.store import Store
 
 WINDOW_BATCH = 256  # windows embedded at once: 3 MB of features at F = 12, D = 512
@@ -45,7 +46,18 @@ class Draft:
         self.task, self.info = task, info
         self.times: list[np.ndarray] = []
         self.vectors: list[np.ndarray] = []
-        self.count = 0
+        self.count = self.saved = 0
+        self.damaged = False
+
+    def resume(self, kept: Kept) -> None:
+        """Begin with what an earlier run kept."""
+        self.add(kept.features.times, kept.features.vectors)
+        self.saved, self.damaged = self.count, kept.damaged
+
+    def unsaved(self) -> FrameFeatures:
+        """What was added since the last save."""
+        times, vectors = np.concatenate(self.times), np.concatenate(self.vectors)
+        return FrameFeatures(times[self.saved :], vectors[self.saved :])
 
     def add(self, times: np.ndarray, vectors: np.ndarray) -> None:
         self.times.append(times)

@@ -10,16 +10,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from explorer.config import SamplingConfig
 from explorer.index import embed
-from explorer.index.ahead import Ahead, Broken, Ended, Opened, Step, Task
+from explorer.index.ahead import Ahead, Broken, Ended, Opened, Spoiled, Step, Task
 from explorer.index.embed import Draft, FrameEncoder
 from explorer.index.plan import Plan, make_plan
 from explorer.media.decode import Cancelled
 from explorer.media.gate import NotVideo, Unreadable
 from explorer.media.motion import belongs_to_photo
 from explorer.records import ExplorerError, Failure, Frames, Note, Progress
-from explorer.store import others
+from explorer.store import drafts, others
 from explorer.store.database import is_full
 from explorer.store.rows import Root
 from explorer.store.stills import Stills
@@ -32,6 +34,8 @@ log = logging.getLogger(__name__)
 
 BATCH = 16  # frames encoded at once: under a second on two cores, so that a cancel is heard
 STILL_WIDTH = 320  # pixels
+SAVE_EVERY = 600  # frames, ten minutes of film, after which they are kept: what a kill costs of a long one
+DAMAGED_BEFORE = "damaged: parts could not be decoded; the rest was kept"
 SHOW_EVERY = 0.25  # seconds between two records of Progress
 
 
@@ -153,6 +157,7 @@ class _Run:
             sampling=self.sampling,
             size=self.encoder.frame_size,
             still_width=STILL_WIDTH if self.stills is not None else 0,
+            kept_until=self._kept_until,
         )
         shown, place = 0.0, 0
         try:
@@ -170,13 +175,15 @@ class _Run:
         """Handle one step of the decoder; yields often, True where a file is finished."""
         try:
             if isinstance(step, Opened):
-                self.draft = Draft(step.task, step.info)
+                self.draft = self._begin(step)
                 _refuse_motion(step.task, step.info.duration)
             elif isinstance(step, Frames) and self.draft is not None:
                 yield from self._encode(self.draft, step)
             elif isinstance(step, Ended) and self.draft is not None:
                 self.draft.info = step.info or self.draft.info
                 self._finish(self.draft, step.damage, step.notes)
+            elif isinstance(step, Spoiled) and self.draft is not None:
+                self.draft.damaged = True
             elif isinstance(step, Broken):
                 self._raise_if_ours(step.error)
                 self._fail(step.task, step.error)
@@ -192,9 +199,41 @@ class _Run:
         for first, pixels in embed.batches(frames.pixels, self.batch):
             draft.add(frames.times[first : first + len(pixels)], self.encoder.encode_frames(pixels))
             yield False
+        if draft.count - draft.saved >= SAVE_EVERY:
+            self._save(draft)
+
+    def _key(self, task: Task) -> drafts.Key:
+        return task.file.fingerprint, self.encoder.tower_name, self.sampling.key
+
+    def _kept_until(self, task: Task) -> float:
+        """Seconds of a file up to which an earlier run kept its frames."""
+        kept = drafts.kept(self.store.database, self._key(task))
+        return float(kept.features.times[-1]) if kept else -1.0
+
+    def _begin(self, step: Opened) -> Draft:
+        draft = Draft(step.task, step.info)
+        kept = drafts.kept(self.store.database, self._key(step.task))
+        if kept is not None:
+            draft.resume(kept)
+        return draft
+
+    def _save(self, draft: Draft) -> None:
+        """Keep what was decoded so far, so that a long film goes on from here; no part of the library yet."""
+        part = draft.unsaved()
+        if np.isfinite(part.vectors).all():
+            drafts.keep_part(
+                self.store.database,
+                self._key(draft.task),
+                draft.saved,
+                part,
+                info=draft.info,
+                damaged=draft.damaged,
+            )
+            draft.saved = draft.count
 
     def _finish(self, draft: Draft, damage: str, notes: tuple[str, ...]) -> None:
         task = draft.task
+        damage = damage or DAMAGED_BEFORE * draft.damaged
         if _changed_meanwhile(task):
             raise ExplorerError(f"{task.file.path} changed while it was read; it is tried again at the next indexing")
         embed.keep(
@@ -312,6 +351,7 @@ class _Run:
 
     def last(self, plan: Plan) -> Progress:
         self._note_folders(plan)
+        drafts.forget_unused(self.store.database)
         fresh, self.fresh = tuple(self.fresh), []
         elapsed = time.monotonic() - self.started
         summary = {

@@ -30,8 +30,8 @@ class Cancelled(Exception):
 
 @dataclass
 class Budget:
-    """Seconds the child may still take for a file; time in which the parent is busy, or the processor not free, does
-    not count."""
+    """Seconds the child may still take without getting on; time in which the parent is busy, or the processor not free,
+    does not count."""
 
     left: float
     given: float = 0.0
@@ -39,8 +39,9 @@ class Budget:
     def __post_init__(self) -> None:
         self.given = self.given or self.left
 
-    def extend(self, seconds: float) -> None:
-        self.left, self.given = self.left + seconds, self.given + seconds
+    def renew(self) -> None:
+        """The child got on."""
+        self.left = self.given
 
 
 class Clock:
@@ -150,13 +151,20 @@ class Child:
             log.debug("the child is gone: %s", error)
 
     def read(self, path: str, budget: Budget) -> tuple[dict[str, Any], list[bytes]]:
-        """The next message about `path`.
+        """The next message about `path`; signs of life on the way to it renew the budget.
 
         Raises:
             Cancelled: kill() was called.
             Unreadable: the file's drive does not give it.
             ExplorerError: the child's own sentence, or why the child was lost.
         """
+        while True:
+            message = self._next(path, budget)
+            budget.renew()
+            if "alive" not in message[0]:
+                return message
+
+    def _next(self, path: str, budget: Budget) -> tuple[dict[str, Any], list[bytes]]:
         clock, over = Clock(self.pid), threading.Event()
         threading.Thread(
             target=self._watch, args=(clock, budget.left, over), name="decode-deadline", daemon=True
@@ -211,7 +219,9 @@ class Child:
             return Cancelled(f"stopped while decoding {path}")
         if self.ended_by == "deadline":
             return refusal(
-                path, f"it took longer than {budget.given:.0f} s", remedy="convert it or remove it from the folder"
+                path,
+                f"it did not get on for longer than {budget.given:.0f} s",
+                remedy="convert it or remove it from the folder",
             )
         code = self._process.returncode
         if code == TOO_MUCH_MEMORY:

@@ -18,19 +18,8 @@ from explorer.records import ExplorerError, Frames, FrameSize, VideoInfo
 __all__ = ["Cancelled", "Clip", "DecodeWorker"]
 
 MEMORY_MB = 1024  # most a child may hold
-PATIENCE = 20.0  # seconds for any file
-LONGEST = 900.0  # seconds for the longest one
+PATIENCE = 20.0  # seconds in which a child must get on, however long the whole file takes
 FILES_A_CHILD = 200  # then a fresh one: what a decoder leaks goes with it
-
-
-def deadline(info: VideoInfo, patience: float = PATIENCE) -> float:
-    """Seconds a file may take: 20 s + 2 x duration x megapixels / 2, at most 15 min.
-
-    Example:
-        >>> deadline(VideoInfo(60.0, 2000, 1000, 30.0, "h264", "mp4"))
-        140.0
-    """
-    return min(patience + 2 * info.duration * (info.width * info.height / 1e6) / 2, LONGEST)
 
 
 class Clip:
@@ -41,14 +30,13 @@ class Clip:
     while the caller is busy. A clip that is left before its end costs its worker a new child.
     """
 
-    def __init__(self, child: Child, path: str, budget: Budget, *, patience: float) -> None:
+    def __init__(self, child: Child, path: str, budget: Budget) -> None:
         self.path, self.bad_packets, self.damaged, self.finished = path, 0, False, False
         self._child, self._budget = child, budget
         header, _ = child.read(path, budget)
         self.info = _info(header)
         self.decoder, self.note = str(header.get("decoder", "pyav")), str(header.get("note", ""))
         self.notes: tuple[str, ...] = ()
-        budget.extend(deadline(self.info, patience) - patience)
 
     def __iter__(self) -> Iterator[Frames]:
         while not self.finished:
@@ -60,6 +48,7 @@ class Clip:
                 self.notes = tuple(str(note) for note in header["notes"])
                 self.info = replace(self.info, duration=float(header["length"]))
                 return
+            self.damaged = bool(header.get("damaged"))
             yield _frames(header, blobs)
 
     def _read(self) -> tuple[dict[str, Any], list[bytes]]:
@@ -103,7 +92,14 @@ class DecodeWorker:
         return child.pid if child is not None and child.alive else None
 
     def open(
-        self, path: str, *, sampling: SamplingConfig, size: FrameSize, still_width: int = 320, root: str | None = None
+        self,
+        path: str,
+        *,
+        sampling: SamplingConfig,
+        size: FrameSize,
+        still_width: int = 320,
+        root: str | None = None,
+        after: float = -1.0,
     ) -> Clip:
         """Start decoding a file.
 
@@ -113,13 +109,22 @@ class DecodeWorker:
             size: the pixels wanted.
             still_width: pixels of the JPEG beside each frame, 0 for none.
             root: the library folder; a file that really lies elsewhere is refused.
+            after: seconds; frames up to there are kept already and are not given again.
 
         Raises:
             ExplorerError: one sentence: refused, damaged beyond use, too slow or too large.
             Cancelled: kill() came.
         """
         return self._open(
-            {"do": "sample", "sampling": asdict(sampling), "size": asdict(size), "still_width": still_width}, path, root
+            {
+                "do": "sample",
+                "sampling": asdict(sampling),
+                "size": asdict(size),
+                "still_width": still_width,
+                "after": after,
+            },
+            path,
+            root,
         )
 
     def probe(self, path: str, *, root: str | None = None) -> VideoInfo:
@@ -170,7 +175,7 @@ class DecodeWorker:
         child = self._ready()
         child.ask({**request, "path": path, "threads": self.threads, "decoder": self.decoder})
         try:
-            self._clip = Clip(child, path, Budget(self.patience), patience=self.patience)
+            self._clip = Clip(child, path, Budget(self.patience))
         except BaseException:
             self._clip = None
             raise

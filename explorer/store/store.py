@@ -315,6 +315,10 @@ class Store:
             writes.update_video(connection, video_id, file, info, set_id, damage=damage, notes=notes, recorded=recorded)
             writes.replace_windows(connection, video_id, windows, vectors, encoder)
             writes.forget_content(connection, before)
+            connection.execute(
+                "DELETE FROM drafts WHERE (fingerprint, tower, sampling) = (?, ?, ?)",
+                (file.fingerprint, tower, sampling),
+            )
 
     def put_windows(
         self, video_id: int, windows: Sequence[Window], *, vectors: np.ndarray, encoder: str, set_id: int

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from explorer.records import Progress
-from explorer.store import others
+from explorer.index import indexer
+from explorer.media.decode import DecodeWorker
+from explorer.records import FrameFeatures, Progress, VideoInfo
+from explorer.store import drafts, others
 from explorer.store.others import Rules
 from explorer.store.store import Store
 from tests.support import everyday
-from tests.support.indexing import run_index, three_colours
+from tests.support.colour import ColourEncoder
+from tests.support.indexing import SAMPLING, rows, run_index, three_colours
 from tests.support.videos import Recipe, coloured
 
 
@@ -134,3 +138,57 @@ def test_notes_of_a_file_reach_summary_store_and_its_twin(store: Store, folder: 
     told = notes(run_index(store, folder))
     assert len(told) == 2 and all("restarts" in note for note in told)
     assert [os.path.basename(note.path) for note in store.notes()] == ["joined.ts", "twin.ts"]
+
+
+def test_a_long_film_goes_on_where_a_kill_left_it_and_is_never_shown_in_part(
+    store: Store, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twice the run ends after some hundred frames, as a kill ends it; the whole equals a run that nothing broke."""
+    monkeypatch.setattr(indexer, "SAVE_EVERY", 40)
+    monkeypatch.setattr(indexer, "SHOW_EVERY", 0.0)
+    os.remove(folder / "a.mp4")
+    coloured(folder / "long.mp4", [(c, 25.0) for c in ("red", "green", "blue") * 4], Recipe(fps=2, width=64, height=48))
+    seen = []
+    for stop in (100, 80):
+        encoder = ColourEncoder()
+        steps = index_steps(store, folder, encoder)
+        while encoder.frames_seen < stop:
+            next(steps)
+            assert store.counts().windows == 0 and all(video.state == "new" for video in store.videos())
+        steps.close()
+        seen.append(encoder.frames_seen)
+    encoder = ColourEncoder()
+    run_index(store, folder, encoder)
+    assert encoder.frames_seen <= 300 - 80 - 40  # at least two runs' saves were not decoded again
+    with Store(folder.parent / "unbroken.db") as unbroken:
+        run_index(unbroken, folder)
+        assert rows(store) == rows(unbroken)
+    with store.database.read() as connection:
+        assert connection.execute("SELECT count(*) FROM drafts").fetchone() == (0,)
+        assert connection.execute("SELECT count(*) FROM draft_parts").fetchone() == (0,)
+
+
+def index_steps(store: Store, folder: Path, encoder: ColourEncoder) -> Generator[Progress, None, None]:
+    """Indexing that the caller ends."""
+    with DecodeWorker() as decoder:
+        yield from indexer.index(
+            store, [store.add_root(folder)], encoder=encoder, decoder=decoder, sampling=SAMPLING, batch=8
+        )
+
+
+def test_damage_before_a_stop_is_not_forgotten(store: Store, folder: Path) -> None:
+    key = ("f", "t", "s")
+    part = FrameFeatures(np.arange(3) + 0.5, np.eye(3, 8).astype(np.float16))
+    info = VideoInfo(6.0, 64, 48, 5.0, "h264", "mp4")
+    drafts.keep_part(store.database, key, 0, part, info=info, damaged=False)
+    drafts.keep_part(store.database, key, 3, part, info=info, damaged=True)
+    kept = drafts.kept(store.database, key)
+    assert kept is not None and kept.damaged and len(kept.features.times) == 6
+    with store.database.write() as connection:
+        connection.execute("UPDATE draft_parts SET crc = crc + 1 WHERE first = 3")
+    assert drafts.kept(store.database, key) is None
+    drafts.keep_part(store.database, key, 0, part, info=info, damaged=False)
+    kept = drafts.kept(store.database, key)
+    assert kept is not None and not kept.damaged and len(kept.features.times) == 3
+    drafts.forget_unused(store.database)
+    assert drafts.kept(store.database, key) is None

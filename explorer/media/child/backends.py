@@ -92,6 +92,7 @@ def read(
     threads: int = 1,
     decoder: str = "pyav",
     whole: bool = True,
+    after: float = -1.0,
 ) -> Reading:
     """Open a file and get ready to give the frames on display at chosen times.
 
@@ -102,11 +103,13 @@ def read(
         still_width: pixels of the JPEG beside each frame, 0 for none.
         threads: of the decoder.
         decoder: pyav, or decord, which falls back to pyav where it is not right.
+        after: seconds; pictures up to there are not given.
         whole: the times reach to the end of the file, so that an early end tells of damage.
     """
     look = _first_look(path, threads=threads)
     seen = look.info
     targets = choose(seen)
+    targets = targets[min(int(np.searchsorted(targets, after, side="right")), len(targets) - 1) :]
     source = open_source(path, threads=threads)
     source.restarts, source.notes = look.restarts, list(look.notes)
     painter = pictures.Pictures(size, still_width, source.stream.sample_aspect_ratio)
@@ -119,7 +122,7 @@ def read(
             reading.decoder = "decord"
         except Exception as error:  # decord raises its own kinds; PyAV has the last word on the file
             reading.note = _fallen_back(error)
-    slow = partial(_pyav_pictures, source, painter=painter, seen=seen, whole=whole)
+    slow = partial(_pyav_pictures, source, painter=painter, seen=seen, whole=whole, after=after)
     reading.runs = _runs(slow(targets) if found is None else _rescued(found, targets, slow, reading))
     return reading
 
@@ -152,12 +155,13 @@ def sampled(sampling: SamplingConfig) -> Callable[[VideoInfo], np.ndarray]:
 
 
 def _pyav_pictures(
-    source: Source, targets: np.ndarray, painter: pictures.Pictures, seen: VideoInfo, *, whole: bool
+    source: Source, targets: np.ndarray, painter: pictures.Pictures, seen: VideoInfo, *, whole: bool, after: float
 ) -> Iterator[Picture]:
     end = None
     for time, frame in picked_frames(source, targets):
         end = time
-        yield time, painter.pixels(frame), painter.still(frame)
+        if time > after + EPSILON:
+            yield time, painter.pixels(frame), painter.still(frame)
     if end is None:
         raise refusal(source.path, "nothing in it can be decoded", remedy="copy it again, or remove it from the folder")
     if whole and not source.sealed:  # a sealed file that ends early ends on a still picture, or with sound alone

@@ -18,6 +18,7 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from explorer.media.child.claims import claimed_size
+from explorer.media.child.pulse import PULSE
 from explorer.media.child.streams import CODECS, MAX_PIXELS, choose_film
 from explorer.media.child.timeline import CLOCKED, Timeline
 from explorer.media.containers import BARE, DEMUXERS
@@ -173,6 +174,7 @@ def _seen(source: Source, packet: av.Packet) -> bool:
         return of_film
     if source.timeline is not None:
         source.timeline.place(packet)
+    PULSE.beat()
     source.reached = max(source.reached, (packet.pos or 0) + packet.size)
     ticks = packet.pts if packet.pts is not None else packet.dts
     if ticks is not None:

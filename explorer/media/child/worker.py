@@ -20,6 +20,7 @@ import numpy as np
 from explorer.config import SamplingConfig
 from explorer.media import gate
 from explorer.media.child import backends, cues, transcode, wire
+from explorer.media.child.pulse import PULSE
 from explorer.media.gate import shown
 from explorer.records import ExplorerError, Frames, FrameSize
 
@@ -30,6 +31,7 @@ ADDRESS_ROOM = (
 )  # bytes of address space beyond the memory limit: libraries and thread stacks reserve more than they use
 WATCH = 0.05  # seconds between two looks at the memory in use and at the parent
 STUCK = 120  # seconds without such a look after which the system ends this process: native code never let go
+BEAT = 0.5  # seconds between two signs of life
 AHEAD = 4  # messages decoded while the parent is busy: 20 MB at 224 x 224
 Message = tuple[dict[str, Any], list[bytes]]
 
@@ -42,7 +44,8 @@ def _frames_message(run: Frames) -> Message:
 def _read(request: dict[str, Any], reading: backends.Reading) -> Iterator[Message]:
     yield {"info": asdict(reading.info), "decoder": reading.decoder, "note": reading.note}, []
     for run in reading.runs:
-        yield _frames_message(run)
+        header, blobs = _frames_message(run)
+        yield {**header, "damaged": reading.damaged}, blobs
     reading.source.close()
     if reading.source.unread:
         gate.read_through(request["path"])
@@ -74,6 +77,7 @@ def _sample(request: dict[str, Any]) -> Iterator[Message]:
             still_width=request["still_width"],
             threads=request["threads"],
             decoder=request["decoder"],
+            after=request["after"],
         ),
     )
 
@@ -214,12 +218,23 @@ def _speak(stream: BinaryIO, answers: queue.Queue[Message]) -> None:
             os._exit(0)
 
 
+def _beat(answers: queue.Queue[Message]) -> None:
+    """Tell the parent now and then that work goes on, though nothing has come of it yet: it waits for no other sign."""
+    told = 0
+    while True:
+        time.sleep(BEAT)
+        if PULSE.count != told and not answers.full():
+            told = PULSE.count
+            answers.put(({"alive": True}, []))
+
+
 def serve(requests_from: BinaryIO, answers_to: BinaryIO) -> None:
     """Serve requests for ever."""
     requests: queue.Queue[dict[str, Any]] = queue.Queue()
     answers: queue.Queue[Message] = queue.Queue(maxsize=AHEAD)
     threading.Thread(target=_listen, args=(requests_from, requests), daemon=True).start()
     threading.Thread(target=_speak, args=(answers_to, answers), daemon=True).start()
+    threading.Thread(target=_beat, args=(answers,), daemon=True).start()
     while True:
         for message in answer(requests.get()):
             answers.put(message)
