@@ -184,7 +184,7 @@ def query_day(stamp: float | None) -> str:
 
 
 def sort_files(files: list[list[Hit]], by: str) -> list[list[Hit]]:
-    """Files in the order asked for: best as ranked, newest by the day of recording, longest by length; ties as ranked."""
+    """Files in the order asked for: as ranked, newest by the day of recording, or longest; ties as ranked."""
     if by == "newest":
         return sorted(files, key=lambda hits: -(hits[0].recorded if hits[0].recorded is not None else -math.inf))
     return sorted(files, key=lambda hits: -length_of_file(hits)) if by == "longest" else files

@@ -34,7 +34,7 @@ ICONS = {
     "on": "M13 6l7 6-7 6zM4 6l7 6-7 6z",
     "frame_back": "M16 6 8 12l8 6zM5 6v12",
     "frame_on": "M8 6l8 6-8 6zM19 6v12",
-    "up": "M7 11v9H4v-9zM7 11l4-8c2 0 2.5 1.500 2 3l-.700 3H19c1.500 0 2 1 1.700 2.200l-1.500 7C19 19.500 18 20 17 20H7",
+    "up": "M7 11v9H4v-9zM7 11l4-8c2 0 2.5 1.5 2 3l-.7 3H19c1.5 0 2 1 1.7 2.2l-1.5 7C19 19.5 18 20 17 20H7",
     "down": "M7 13V4H4v9zM7 13l4 8c2 0 2.5-1.500 2-3l-.700-3H19c1.500 0 2-1 1.700-2.200l-1.500-7C19 4.500 18 4 17 4H7",
     "alike": "M4 5h10v8H4zM10 11h10v8H10z",
     "folder": "M3 6h7l2 2h9v11H3z",
@@ -65,6 +65,11 @@ def static(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
     return gr.HTML(value, js_on_load=None, apply_default_css=False, padding=False, container=False, elem_id=elem_id)
 
 
+def heading(title: str, fine: str = "") -> gr.HTML:
+    """A heading, and a line under it."""
+    return static(render("heading", title=title, fine=fine))
+
+
 def panel(value: str = "", *, elem_id: str | None = None) -> gr.HTML:
     """A panel whose buttons trigger `act` with {action, value, field}."""
     return html(value, "panel", "act", elem_id=elem_id)
@@ -90,7 +95,7 @@ def header() -> gr.HTML:
 
 
 def link() -> gr.HTML:
-    """The address of the page, value the parts that name the search; triggers restore {part: text} where it has some."""
+    """The address of the page, value the parts that name the search; triggers restore {part: text} of its own."""
     return html({"skip": True}, "link", "restore", template="<span></span>", elem_id="hx-link")
 
 

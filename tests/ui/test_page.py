@@ -368,7 +368,7 @@ def test_what_the_service_wants_known_is_on_the_page_and_can_be_put_away(explore
     explorer.notice = f"settings changed {HOSTILE}"
     shown = page.ticked(explorer)()[0]
     assert "hx-news" in shown and "data-dismiss" in shown and "<img src=x" not in shown
-    assert panels.news(Status(notices=("one", "two"))).count("data-dismiss") == 2
+    assert panels.header(Status(notices=("one", "two")), []).count("data-dismiss") == 2
     failed = panels.header(Status("failed", "weights are damaged"), [])
     assert "The model cannot be loaded: weights are damaged" in failed
     assert "hx-news" not in panels.header(Status("ready"), [])
@@ -419,10 +419,8 @@ def test_a_search_of_an_empty_library_says_that_the_first_videos_are_on_their_wa
 
 def test_work_on_videos_is_told_in_lengths_of_video_and_other_work_in_steps() -> None:
     done = Progress("done", 90.0, 90.0, rate=4.9)
-    assert "<span>2 min of video · 4.9 × real time</span>" in panels.progress_line(
-        Job(1, "index", "done", {}, done, 0.0)
-    )
-    assert "train · 3 of 8" in panels.progress_line(Job(2, "train", "running", {}, Progress("train", 3, 8), 0.0))
+    assert panels.progress_text(Job(1, "index", "done", {}, done, 0.0)) == "2 min of video · 4.9 × real time"
+    assert "train · 3 of 8" in panels.progress_text(Job(2, "train", "running", {}, Progress("train", 3, 8), 0.0))
 
 
 def test_library_adds_steers_and_removes(explorer: LittleExplorer) -> None:

@@ -1,4 +1,4 @@
-"""What is clicked becomes the words of the query that say the same, and back: in:, on:, after:, longer: and the others."""
+"""What is clicked becomes the words of the query that say the same, and back: in:, on:, after:, longer: and more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A search as the address of the page: what was asked, how it was weighed, which model, which moment; and back again."""
+"""A search as the address of the page: what was asked, how it was weighed, which model and moment; and back."""
 
 from __future__ import annotations
 

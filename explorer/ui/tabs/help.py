@@ -48,12 +48,13 @@ NUMBERS = (
     ),
     (
         "actions, entities",
-        "what a role-graph model (HGR) looks for in the place of phrases and words: the verbs, and who and what takes part",
+        "what a role-graph model (HGR) looks for in the place of phrases and words: the verbs, and who and what "
+        "takes part",
     ),
     (
         "you said: right, wrong",
-        "your thumbs. For the same words, filters aside, what you called right comes first and what you called wrong last, "
-        "until you undo it; your last word about a moment counts",
+        "your thumbs. For the same words, filters aside, what you called right comes first and what you called wrong "
+        "last, until you undo it; your last word about a moment counts",
     ),
     ("✓ and ✕", "whether a phrase stands out in its best clip from what unrelated phrases reach"),
     ("nothing here looks like …", "every moment is weak; the nearest are shown all the same"),

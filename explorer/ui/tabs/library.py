@@ -37,12 +37,12 @@ def build(explorer: Explorer) -> Parts:
         part["samples"] = gr.Button("Sample library", scale=0, min_width=140, elem_id="hx-samples")
     with gr.Row(elem_classes="hx-split"):
         with gr.Column(scale=1, min_width=320):
-            components.static("<h3>Folders</h3>")
+            components.heading("Folders")
             part["folders"] = components.panel(elem_id="hx-folders")
         with gr.Column(scale=1, min_width=320):
-            components.static("<h3>Work</h3>")
+            components.heading("Work")
             part["jobs"] = components.panel(elem_id="hx-jobs")
-    components.static("<h3>Could not be indexed</h3>")
+    components.heading("Could not be indexed")
     part["failures"] = components.panel(elem_id="hx-failures")
     with gr.Accordion("All videos", open=False, elem_id="hx-all"):
         part["filter"] = gr.Textbox(show_label=False, container=False, placeholder="Filter by name", max_length=500)

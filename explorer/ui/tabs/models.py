@@ -12,9 +12,8 @@ from explorer.ui import components, lessons
 from explorer.ui.aliases import TELL, Data, Listener, Outputs, Parts
 from explorer.ui.components import bound
 from explorer.ui.events.telling import guarded, inform
-from explorer.ui.panels import button
-from explorer.ui.present import safe, size
-from explorer.ui.render import notice
+from explorer.ui.present import size
+from explorer.ui.render import notice, render
 
 if TYPE_CHECKING:
     from explorer.service import Explorer
@@ -24,11 +23,7 @@ def build(explorer: Explorer) -> Parts:
     """Cards of models, a form for another tower, checks."""
     part: Parts = {}
     part["models"] = components.panel(elem_id="hx-models")
-    components.static(
-        "<h3>Another CLIP</h3><p class='hx-fine'>An open_clip name such as <code>ViT-B-32/laion2b_s34b_b79k</code>, "
-        "or the path of a weights "
-        "file. Nothing is downloaded before you agree to the size.</p>"
-    )
+    components.static(render("another_clip"))
     with gr.Row(elem_classes="hx-top"):
         part["tower"] = gr.Textbox(
             show_label=False,
@@ -40,7 +35,7 @@ def build(explorer: Explorer) -> Parts:
         )
         part["check"] = gr.Button("Look", scale=0, min_width=100, elem_id="hx-check")
     part["consent"] = components.panel(elem_id="hx-consent")
-    components.static("<h3>Doctor</h3>")
+    components.heading("Doctor")
     part["doctor"] = components.static(elem_id="hx-doctor")
     part["again"] = gr.Button("Check again", size="sm", elem_id="hx-again")
     return part
@@ -85,7 +80,7 @@ def consent(name: str, offer: Offer) -> str:
         text = "Agree and download"
     else:
         told, text = offer.told or f"{offer.name} is on this machine already; nothing is downloaded.", "Add it"
-    return f"<p>{safe(told)}</p>{button(text, 'agree', name, title='Then index again with it', kind='hx-primary')}"
+    return render("consent", told=told, text=text, name=name)
 
 
 def agree(explorer: Explorer, state: None, data: Data) -> Outputs:

@@ -29,7 +29,7 @@ def build(explorer: Explorer) -> Parts:
     part: Parts = {}
     with gr.Row(elem_classes="hx-split"):
         with gr.Column(scale=1, min_width=320):
-            components.static("<h3>What does a video show?</h3>")
+            components.heading("What does a video show?")
             part["video"] = gr.Dropdown([], label="Video", filterable=True, elem_id="hx-caption-video")
             part["caption"] = gr.Textbox(
                 label="Caption",
@@ -48,10 +48,10 @@ def build(explorer: Explorer) -> Parts:
             part["add"] = gr.Button("Add caption", variant="primary", elem_id="hx-caption-add")
             part["captions"] = components.static(elem_id="hx-captions")
         with gr.Column(scale=1, min_width=320):
-            components.static(
-                "<h3>Fine-tune on this machine</h3><p class='hx-fine'>Some captions are held out. "
-                "The new model is offered to you only "
-                "if it does not fall behind on them; you keep it or leave it.</p>"
+            components.heading(
+                "Fine-tune on this machine",
+                "Some captions are held out. The new model is offered to you only if it does not fall behind on them; "
+                "you keep it or leave it.",
             )
             with gr.Row(elem_classes="hx-top"):
                 part["epochs"] = gr.Slider(1, 50, value=5, step=1, label="Epochs", elem_id="hx-epochs")
