@@ -21,7 +21,7 @@ from explorer.search.query import format_query, parse, same_name
 from explorer.training.benchmarks import read_benchmark
 from explorer.training.caption_videos import match_videos
 from explorer.training.captions import fit_spans, read_captions
-from explorer.web.admission import Request, judge
+from explorer.web.admission import Request, admit
 
 NAMES = ("IMG_2034.MOV", "Beach day.mp4", "cafe\u0301.mp4")
 
@@ -191,7 +191,7 @@ def hosts() -> Iterator[Tried]:
     """The link by each Host; a foreign name is refused."""
     for host, status in HOSTS.items():
         asked = Request("GET", b"/", b"token=t", ((b"host", host.encode()),))
-        yield Tried("host", host, "fine" if judge(asked, port=7860, token="t").status == status else "wrong")
+        yield Tried("host", host, "fine" if admit(asked, port=7860, token="t").status == status else "wrong")
 
 
 def run(folder: Path) -> list[Tried]:

@@ -9,7 +9,6 @@ import time
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -186,13 +185,6 @@ class Store:
         with self.database.write() as connection:
             writes.set_present(connection, list(video_ids))
             writes.touch(connection)
-
-    def mark_new(self, video_ids: Iterable[int]) -> None:
-        """Put files in line again, to be decoded anew at the next indexing."""
-        with self.database.write() as connection:
-            connection.executemany(
-                "UPDATE videos SET state = 'new', reason = '' WHERE id = ?", [(i,) for i in video_ids]
-            )
 
     def mark_failed(self, video_id: int, file: VideoFile, *, reason: str) -> None:
         """This content cannot be indexed, and why; windows of older content go, as they no longer show the file."""
@@ -411,18 +403,3 @@ class Store:
         return Counts(*row)
 
     # ---- small things other parts keep here
-
-    def calibration(self, encoder: str) -> tuple[int, dict[str, Any]] | None:
-        """What was kept for an encoder, and the generation of the library it was measured on."""
-        with self.database.read() as connection:
-            row = connection.execute(
-                "SELECT generation, data FROM calibration WHERE encoder = ?", (encoder,)
-            ).fetchone()
-        return (row[0], json.loads(row[1])) if row else None
-
-    def put_calibration(self, encoder: str, data: dict[str, Any], *, generation: int) -> None:
-        """Keep a calibration as JSON values."""
-        with self.database.write() as connection:
-            connection.execute(
-                "INSERT OR REPLACE INTO calibration VALUES (?, ?, ?)", (encoder, generation, json.dumps(data))
-            )

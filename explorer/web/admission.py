@@ -178,7 +178,7 @@ def _welcome(asked: Request, port: int, token: str) -> Verdict:
     return Verdict(200, "Opening HCMI Explorer.", (*kept, (b"refresh", b"0; url=/")))
 
 
-def judge(asked: Request, *, port: int, token: str, uploads: str = "", names: tuple[str, ...] = ()) -> Verdict:
+def admit(asked: Request, *, port: int, token: str, uploads: str = "", names: tuple[str, ...] = ()) -> Verdict:
     """Decide on one request; the checks and their order are the table at the top of this file.
 
     Args:

@@ -1,11 +1,11 @@
-"""Stands before the app: asks the judge, drops foreign hints, counts bytes, adds the headers of an offline page."""
+"""Stands before the app: asks for admission, drops foreign hints, counts bytes, adds the headers of an offline page."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from explorer.web.admission import Request, Verdict, judge
+from explorer.web.admission import Request, Verdict, admit
 from explorer.web.routes import FILE, body_limit
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Guard:
         if scope["type"] != "http":  # the page speaks only HTTP
             return await send({"type": "websocket.close", "code": 1008})
         asked = Request(scope["method"], scope["raw_path"], scope["query_string"], tuple(scope["headers"]))
-        verdict = judge(asked, port=self.port, token=self.token, uploads=self.uploads, names=self.names)
+        verdict = admit(asked, port=self.port, token=self.token, uploads=self.uploads, names=self.names)
         if verdict.status:
             return await _answer(verdict, send)
         await self._pass_on(scope, receive, send)

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 # Gradio's template has them fixed. Nothing fetches them, but the page of an offline app names no other machine.
 PREVIEW = re.compile(rb"<meta\b[^>]*\b(?:property|name)=\"(?:og|twitter):[^>]*>\s*", re.IGNORECASE)
@@ -12,16 +16,16 @@ PREVIEW = re.compile(rb"<meta\b[^>]*\b(?:property|name)=\"(?:og|twitter):[^>]*>\
 class OwnHead:
     """ASGI middleware: the page at / without the tags of link previews; everything else passes untouched."""
 
-    def __init__(self, app: Any) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
-    async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] != "/":
             return await self.app(scope, receive, send)
-        start: dict[str, Any] = {}
+        start: Message = {}
         body = bytearray()
 
-        async def collect(message: dict[str, Any]) -> None:
+        async def collect(message: Message) -> None:
             if message["type"] == "http.response.start":
                 start.update(message)
                 return
@@ -44,6 +48,6 @@ def without_previews(page: bytes) -> bytes:
     return PREVIEW.sub(b"", page)
 
 
-def _sized(headers: Any, length: int, method: str) -> list[tuple[bytes, bytes]]:
+def _sized(headers: Iterable[tuple[bytes, bytes]], length: int, method: str) -> list[tuple[bytes, bytes]]:
     kept = [(name, value) for name, value in headers if method != "GET" or name.lower() != b"content-length"]
     return [*kept, (b"content-length", str(length).encode())] if method == "GET" else kept

@@ -9,18 +9,18 @@ import pytest
 from benchmarks.faults.guard import cases, wrong
 from explorer.config import Settings
 from explorer.records import ExplorerError
-from explorer.web.admission import PASS, Request, Verdict, cookie_name, judge, session_of
+from explorer.web.admission import PASS, Request, Verdict, admit, cookie_name, session_of
 from explorer.web.guard import HEADERS
 from explorer.web.routes import is_plain, route_of
 from tests.support.site import TOKEN, Site, send
 
 
 def ask(target: str = "/config", method: str = "GET", **headers: str) -> int:
-    """The judge's status for a request with our Host and cookie; header names with _ for -."""
+    """The admission's status for a request with our Host and cookie; header names with _ for -."""
     named = {"host": "127.0.0.1:7860", "cookie": f"{cookie_name(7860)}={session_of(TOKEN)}", **headers}
     path, _, query = target.partition("?")
     listed = tuple((name.replace("_", "-").encode(), value.encode("latin-1")) for name, value in named.items())
-    return judge(Request(method, path.encode(), query.encode(), listed), port=7860, token=TOKEN).status
+    return admit(Request(method, path.encode(), query.encode(), listed), port=7860, token=TOKEN).status
 
 
 def test_every_request_of_the_table(site: Site) -> None:
@@ -162,7 +162,7 @@ def test_no_upload_folder_gives_no_file(tmp_path: Path) -> None:
 def test_port_80_is_named_without_its_number() -> None:
     cookie = f"{cookie_name(80)}={session_of(TOKEN)}"
     asked = Request("GET", b"/", b"", ((b"host", b"localhost"), (b"cookie", cookie.encode())))
-    assert judge(asked, port=80, token=TOKEN) == PASS
+    assert admit(asked, port=80, token=TOKEN) == PASS
 
 
 def test_a_cookie_of_another_token_is_refused() -> None:
@@ -179,7 +179,7 @@ def test_content_length_must_be_a_number() -> None:
 def opened(host: str, *, names: tuple[str, ...] = ()) -> Verdict:
     """What the link gets by a Host, without a cookie."""
     asked = Request("GET", b"/", f"token={TOKEN}".encode(), ((b"host", host.encode("latin-1")),))
-    return judge(asked, port=7860, token=TOKEN, names=names)
+    return admit(asked, port=7860, token=TOKEN, names=names)
 
 
 def test_a_forwarded_port_opens_the_page_and_keeps_its_own_cookie() -> None:
@@ -187,9 +187,9 @@ def test_a_forwarded_port_opens_the_page_and_keeps_its_own_cookie() -> None:
     cookie = dict(welcome.headers)[b"set-cookie"].split(b";")[0]
     assert welcome.status == 303 and cookie.startswith(b"hcmi_explorer_9999=")
     seen = ((b"host", b"localhost:9999"), (b"origin", b"http://localhost:9999"), (b"cookie", cookie))
-    assert judge(Request("POST", b"/gradio_api/queue/join", b"", seen), port=7860, token=TOKEN) == PASS
+    assert admit(Request("POST", b"/gradio_api/queue/join", b"", seen), port=7860, token=TOKEN) == PASS
     foreign = (seen[0], (b"origin", b"http://localhost:3000"), seen[2])
-    assert judge(Request("POST", b"/gradio_api/queue/join", b"", foreign), port=7860, token=TOKEN).status == 403
+    assert admit(Request("POST", b"/gradio_api/queue/join", b"", foreign), port=7860, token=TOKEN).status == 403
 
 
 def test_a_foreign_name_is_refused_with_what_to_set_until_it_is_allowed() -> None:
