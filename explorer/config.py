@@ -43,6 +43,7 @@ class SamplingConfig:
     fps: float = 1.0  # frames kept a second of a file longer than one window
     frames: int = 12  # F, frames a window; a shorter file gives F equal-segment centres
     hop: int = 6  # frames between the starts of two windows: half overlap
+    adaptive: bool = True  # a frame that looks like the one before shares its features; its time is kept all the same
 
     def __post_init__(self) -> None:
         _check(0 < self.fps <= 60, f"fps must be in (0, 60], not {self.fps}")
@@ -51,7 +52,10 @@ class SamplingConfig:
 
     @property
     def key(self) -> str:
-        """Short text that names this sampling in the store: features of another sampling never mix."""
+        """Short text that names this sampling in the store: features of another sampling never mix.
+
+        Adaptive or not, the same frames are kept at the same times, so these two may.
+        """
         return f"{self.fps:g}fps-{self.frames}x{self.hop}"
 
 

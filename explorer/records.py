@@ -72,16 +72,21 @@ class FrameSize:
 
 @dataclass(frozen=True)
 class Frames:
-    """A run of decoded frames of one file: times (N,) seconds ascending, pixels (N, H, W, 3) uint8 RGB, stills N
-    JPEGs."""
+    """A run of decoded frames of one file: times (N,) seconds ascending, pixels (M, H, W, 3) uint8 RGB, stills N JPEGs.
+
+    fresh (N,) is True for the M frames that have pixels; another looks like the last fresh one before it, which may
+    be in the run before. None: all are fresh.
+    """
 
     times: np.ndarray
     pixels: np.ndarray
     stills: tuple[bytes, ...] = ()
+    fresh: np.ndarray | None = None
 
     def __post_init__(self) -> None:
-        if len(self.times) != len(self.pixels):
-            raise ValueError(f"{len(self.times)} times for {len(self.pixels)} frames")
+        looked = len(self.times) if self.fresh is None else int(self.fresh.sum())
+        if looked != len(self.pixels) or (self.fresh is not None and len(self.fresh) != len(self.times)):
+            raise ValueError(f"{len(self.times)} times, {looked} of them fresh, for {len(self.pixels)} frames")
 
     def __len__(self) -> int:
         return len(self.times)

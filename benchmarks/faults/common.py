@@ -54,6 +54,7 @@ class ColourTower(ColourEncoder):
     """
 
     meanwhile: Callable[[], None] | None = None
+    engine_name = ""
 
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
         act, self.meanwhile = self.meanwhile, None

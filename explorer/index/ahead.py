@@ -1,8 +1,10 @@
-"""Decoding that runs ahead of encoding: a thread reads the decoder's frames into a short queue, across files."""
+"""Decoding that runs ahead of encoding: threads read the decoders' frames into one short queue, several files at
+once."""
 
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -20,7 +22,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LOOK_AHEAD = 4  # runs of at most 64 frames: 40 MB at 224 pixels
+LOOK_AHEAD = 4  # runs of at most 32 frames: 25 MB at 256 pixels
+MOST_DECODERS = 4  # processes: each may hold a gigabyte, and four feed the quickest encoder
 WAIT = 0.2  # seconds; how soon a stop is noticed
 JOIN_SECONDS = 5.0
 
@@ -41,6 +44,14 @@ class Opened:
 
     task: Task
     info: VideoInfo
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """The next frames of a file."""
+
+    task: Task
+    frames: Frames
 
 
 @dataclass(frozen=True)
@@ -71,11 +82,15 @@ class Spoiled:
     task: Task
 
 
-Step = Spoiled | Opened | Frames | Ended | Broken
+Step = Spoiled | Opened | Decoded | Ended | Broken
 
 
 class Ahead:
-    """The thread and its queue. One consumer; `stop` leaves neither thread nor call behind."""
+    """The threads, a decoder each, and their queue. One consumer; `stop` leaves neither thread nor call behind.
+
+    As many files are decoded at once as there are cores, since a decoder takes longer than the encoder it feeds; the
+    last file has several threads instead. The steps of one file come in order, those of several are mixed.
+    """
 
     def __init__(
         self,
@@ -86,18 +101,26 @@ class Ahead:
         size: FrameSize,
         still_width: int,
         kept_until: Callable[[Task], float] = lambda task: -1.0,
+        cores: int | None = None,
     ) -> None:
         """kept_until: seconds of a file up to which its frames are kept from an earlier run."""
-        self._decoder, self._kept_until = decoder, kept_until
-        self._wanted: dict[str, Any] = {"sampling": sampling, "size": size, "still_width": still_width}
+        self._tasks, self._cores = list(tasks)[::-1], cores or os.cpu_count() or 1
+        count = max(1, min(self._cores, MOST_DECODERS, len(self._tasks)))
+        self._own = [decoder.another() for _ in range(count - 1)]
+        self._decoders, self._kept_until = [decoder, *self._own], kept_until
+        about: dict[str, Any] = {"sampling": sampling, "size": size, "still_width": still_width}
+        self._wanted = {**about, "adaptive": sampling.adaptive}
         self._queue: queue.Queue[Step | None] = queue.Queue(LOOK_AHEAD)
-        self._stopping = threading.Event()
-        self._done = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(list(tasks),), name="decode-ahead", daemon=True)
-        self._thread.start()
+        self._stopping, self._taking, self._at_work = threading.Event(), threading.Lock(), count
+        self._threads = [
+            threading.Thread(target=self._run, args=(worker,), name="decode-ahead", daemon=True)
+            for worker in self._decoders
+        ]
+        for thread in self._threads:
+            thread.start()
 
     def steps(self) -> Iterator[Step | None]:
-        """Steps in order; None where the decoder has nothing yet, so that the caller may look up."""
+        """Steps as they come; None where the decoders have nothing yet, so that the caller may look up."""
         while True:
             try:
                 step = self._queue.get(timeout=WAIT)
@@ -109,39 +132,54 @@ class Ahead:
             yield step
 
     def stop(self) -> None:
-        """Kill the call in flight, if there is one, and wait for the thread."""
+        """Kill the calls in flight, if there are any, and wait for the threads."""
         self._stopping.set()
-        if self._done.is_set():
-            return
-        self._decoder.kill()
-        self._thread.join(JOIN_SECONDS)
-        self._decoder.kill()  # a child begun between the two looks at the same moment
-        if self._thread.is_alive():
-            log.warning("the decoder has not stopped within %.0f s", JOIN_SECONDS)
+        if self._at_work:
+            self._kill()
+            for thread in self._threads:
+                thread.join(JOIN_SECONDS)
+            self._kill()  # a child begun between the two looks at the same moment
+            if any(thread.is_alive() for thread in self._threads):
+                log.warning("a decoder has not stopped within %.0f s", JOIN_SECONDS)
+        for worker in self._own:
+            worker.close()
 
-    def _run(self, tasks: list[Task]) -> None:
-        for task in tasks:
-            if self._stopping.is_set():
-                return
+    def _kill(self) -> None:
+        for worker in self._decoders:
+            worker.kill()
+
+    def _run(self, worker: DecodeWorker) -> None:
+        while (task := self._next(worker)) is not None:
             try:
-                self._decode(task)
+                self._decode(worker, task)
             except Exception as error:  # the one broad except: a file's trouble becomes a listed failure
                 self._put(Broken(task, error))
                 if isinstance(error, Cancelled):
                     return
-        self._done.set()
-        self._put(None)
+        with self._taking:
+            self._at_work -= 1
+            last = not self._at_work
+        if last:
+            self._put(None)
 
-    def _decode(self, task: Task) -> None:
+    def _next(self, worker: DecodeWorker) -> Task | None:
+        """The next file, and the cores it may have: all of them where it is the last."""
+        with self._taking:
+            if self._stopping.is_set() or not self._tasks:
+                return None
+            worker.threads = max(1, self._cores // min(len(self._decoders), len(self._tasks)))
+            return self._tasks.pop()
+
+    def _decode(self, worker: DecodeWorker, task: Task) -> None:
         path, root = real_place(task.file.path, task.root)
-        clip = self._decoder.open(path, root=root, after=self._kept_until(task), **self._wanted)
+        clip = worker.open(path, root=root, after=self._kept_until(task), **self._wanted)
         if not self._put(Opened(task, clip.info)):
             return
         spoiled = False
         for frames in clip:
             if clip.damaged and not spoiled:
                 spoiled = self._put(Spoiled(task))
-            if not self._put(frames):
+            if not self._put(Decoded(task, frames)):
                 return
         damage = f"damaged: {clip.bad_packets} parts could not be decoded; the rest was kept" if clip.damaged else ""
         self._put(Ended(task, damage, clip.notes, clip.info))

@@ -11,7 +11,7 @@ from explorer.config import SamplingConfig
 from explorer.index.ahead import Task
 from explorer.media.recorded import recorded
 from explorer.media.sampling import windows as cut_windows
-from explorer.records import ExplorerError, FrameFeatures, FrameSize, VideoInfo, Window
+from explorer.records import ExplorerError, FrameFeatures, Frames, FrameSize, VideoInfo, Window
 from explorer.store.drafts import Kept
 from explorer.store.store import Store
 
@@ -19,7 +19,7 @@ WINDOW_BATCH = 256  # windows embedded at once: 3 MB of features at F = 12, D = 
 
 
 class FrameEncoder(Protocol):
-    """What indexing needs of a model: its checkpoint's name, its tower's, and two functions."""
+    """What indexing needs of a model: its checkpoint's name, its tower's, and three functions."""
 
     name: str
 
@@ -31,6 +31,9 @@ class FrameEncoder(Protocol):
 
     @property
     def frame_size(self) -> FrameSize: ...
+
+    def make_ready(self) -> Iterator[str]:
+        """Do what must come before the first frame; what takes its time is said in a sentence before it is done."""
 
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, D) float16, unit length."""
@@ -51,7 +54,7 @@ class Draft:
 
     def resume(self, kept: Kept) -> None:
         """Begin with what an earlier run kept."""
-        self.add(kept.features.times, kept.features.vectors)
+        self._append(kept.features.times, kept.features.vectors)
         self.saved, self.damaged = self.count, kept.damaged
 
     def unsaved(self) -> FrameFeatures:
@@ -59,7 +62,14 @@ class Draft:
         times, vectors = np.concatenate(self.times), np.concatenate(self.vectors)
         return FrameFeatures(times[self.saved :], vectors[self.saved :])
 
-    def add(self, times: np.ndarray, vectors: np.ndarray) -> None:
+    def add(self, frames: Frames, vectors: np.ndarray) -> None:
+        """Take a run of frames with the vectors (M, D) of its fresh ones; the others share those they look like."""
+        if frames.fresh is not None and not frames.fresh.all():
+            before = [vectors] if frames.fresh[0] else [self.vectors[-1][-1:], vectors]
+            vectors = np.concatenate(before)[np.cumsum(frames.fresh) - bool(frames.fresh[0])]
+        self._append(frames.times, vectors)
+
+    def _append(self, times: np.ndarray, vectors: np.ndarray) -> None:
         self.times.append(times)
         self.vectors.append(vectors)
         self.count += len(times)
@@ -83,10 +93,10 @@ class Draft:
         return FrameFeatures(np.concatenate(self.times), vectors)
 
 
-def batches(pixels: np.ndarray, size: int) -> Iterator[tuple[int, np.ndarray]]:
-    """(first, pixels of at most `size` frames): small ones, so that a cancel is heard between two."""
+def batches(pixels: np.ndarray, size: int) -> Iterator[np.ndarray]:
+    """Pixels of at most `size` frames: small batches, so that a cancel or a person is heard between two."""
     for first in range(0, len(pixels), size):
-        yield first, pixels[first : first + size]
+        yield pixels[first : first + size]
 
 
 def stack(features: FrameFeatures, windows: Sequence[Window]) -> tuple[np.ndarray, np.ndarray]:

@@ -14,8 +14,9 @@ import numpy as np
 
 from explorer.config import SamplingConfig
 from explorer.index import embed
-from explorer.index.ahead import Ahead, Broken, Ended, Opened, Spoiled, Step, Task
+from explorer.index.ahead import Ahead, Broken, Decoded, Ended, Opened, Spoiled, Step, Task
 from explorer.index.embed import Draft, FrameEncoder
+from explorer.index.pace import Pace
 from explorer.index.plan import Plan, make_plan
 from explorer.media.decode import Cancelled
 from explorer.media.gate import NotVideo, Unreadable
@@ -50,6 +51,7 @@ def index(
     retry: bool = False,
     trust_smaller: bool = False,
     batch: int = BATCH,
+    pace: Pace | None = None,
 ) -> Iterator[Progress]:
     """Bring the store up to what the folders hold. Close the generator to stop: a video is done or it is not.
 
@@ -63,6 +65,7 @@ def index(
         retry: take files that failed before once more, though they have not changed.
         trust_smaller: believe a folder that has suddenly become empty or much smaller.
         batch: frames encoded at once; more suits a GPU.
+        pace: what a person at work asks of it; None goes on at full.
 
     Yields:
         Progress in seconds of video; failures as they happen; the last record is 'done' with the summary
@@ -72,7 +75,7 @@ def index(
     Raises:
         ExplorerError: the disk is full or the database cannot be written; the work goes on where it stopped.
     """
-    run = _Run(store, encoder, decoder, sampling, stills, batch)
+    run = _Run(store, encoder, decoder, sampling, stills, batch, pace or Pace("full"))
     plan = Plan()
     for item in make_plan(
         store,
@@ -114,6 +117,7 @@ class _Run:
     sampling: SamplingConfig
     stills: Stills | None
     batch: int
+    pace: Pace
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0  # of video, done
     bytes_done: int = 0
@@ -125,7 +129,7 @@ class _Run:
     failed: list[Failure] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
     gone: set[str] = field(default_factory=set)  # folders that vanished meanwhile
-    draft: Draft | None = None
+    in_hand: dict[int, Draft] = field(default_factory=dict)  # by number of the video
 
     def expect(self, plan: Plan) -> None:
         self.bytes_left = sum(task.file.size for task in plan.decode)
@@ -148,6 +152,7 @@ class _Run:
             else:
                 yield self.progress("encode", task.file.path)
         if unknown:
+            yield from (Progress("prepare", current=sentence) for sentence in self.encoder.make_ready())
             yield from self._decode(unknown)
 
     def _decode(self, tasks: list[Task]) -> Iterator[Progress]:
@@ -159,46 +164,50 @@ class _Run:
             still_width=STILL_WIDTH if self.stills is not None else 0,
             kept_until=self._kept_until,
         )
-        shown, place = 0.0, 0
+        shown, current = 0.0, tasks[0]
         try:
             for step in ahead.steps():
+                current = current if step is None else step.task
                 for finished in self._take(step):
                     if finished or time.monotonic() - shown > SHOW_EVERY:
                         shown = time.monotonic()
-                        yield self.progress("encode", tasks[min(place, len(tasks) - 1)].file.path)
-                    place += finished
+                        yield self.progress("encode", current.file.path)
         finally:
-            self.draft = None
+            self.in_hand.clear()
             ahead.stop()
 
     def _take(self, step: Step | None) -> Iterator[bool]:
         """Handle one step of the decoder; yields often, True where a file is finished."""
         try:
+            draft = None if step is None else self.in_hand.get(step.task.video.id)
             if isinstance(step, Opened):
-                self.draft = self._begin(step)
+                draft = self.in_hand[step.task.video.id] = self._begin(step)
                 _refuse_motion(step.task, step.info.duration)
-            elif isinstance(step, Frames) and self.draft is not None:
-                yield from self._encode(self.draft, step)
-            elif isinstance(step, Ended) and self.draft is not None:
-                self.draft.info = step.info or self.draft.info
-                self._finish(self.draft, step.damage, step.notes)
-            elif isinstance(step, Spoiled) and self.draft is not None:
-                self.draft.damaged = True
+            elif isinstance(step, Decoded) and draft is not None:
+                yield from self._encode(draft, step.frames)
+            elif isinstance(step, Ended) and draft is not None:
+                draft.info = step.info or draft.info
+                self._finish(draft, step.damage, step.notes)
+            elif isinstance(step, Spoiled) and draft is not None:
+                draft.damaged = True
             elif isinstance(step, Broken):
                 self._raise_if_ours(step.error)
                 self._fail(step.task, step.error)
         except Exception as error:
             self._raise_if_ours(error)
-            if self.draft is not None:
-                self._fail(self.draft.task, error)
+            if draft is not None:  # of a file given up already nothing more is said
+                self._fail(draft.task, error)
         yield isinstance(step, (Ended, Broken))
 
     def _encode(self, draft: Draft, frames: Frames) -> Iterator[bool]:
         if self.stills is not None and frames.stills:
             self.stills.put(draft.task.file.fingerprint, draft.count, frames.stills)
-        for first, pixels in embed.batches(frames.pixels, self.batch):
-            draft.add(frames.times[first : first + len(pixels)], self.encoder.encode_frames(pixels))
+        vectors = [np.zeros((0, self.encoder.dim), np.float16)]
+        for pixels in embed.batches(frames.pixels, self.batch):
+            self.pace.wait()
+            vectors.append(self.encoder.encode_frames(pixels))
             yield False
+        draft.add(frames, np.concatenate(vectors))
         if draft.count - draft.saved >= SAVE_EVERY:
             self._save(draft)
 
@@ -246,7 +255,7 @@ class _Run:
             damage=damage,
             notes=notes,
         )
-        self.draft = None
+        del self.in_hand[task.video.id]
         self.notes += [Note(task.file.path, note) for note in notes]
         self._count(task, draft.info.duration, damage)
 
@@ -289,7 +298,7 @@ class _Run:
     def _fail(self, task: Task, error: Exception) -> None:
         """List a file that could not be indexed; one that went away, is being written or whose drive fails stays in
         line."""
-        self.draft = None
+        self.in_hand.pop(task.video.id, None)
         self.bytes_left -= task.file.size
         path = task.file.path
         if not os.path.isdir(task.root):
@@ -324,7 +333,7 @@ class _Run:
 
     def progress(self, stage: str, current: str) -> Progress:
         """The state of the run; what is left is guessed from the bytes of the files to come."""
-        part = min(self.draft.times[-1][-1], self.draft.info.duration) if self.draft and self.draft.times else 0.0
+        part = sum(min(draft.times[-1][-1], draft.info.duration) for draft in self.in_hand.values() if draft.times)
         done, elapsed = self.seconds + float(part), time.monotonic() - self.started
         left = self.seconds / self.bytes_done * self.bytes_left - float(part) if self.bytes_done else 0.0
         rate = done / elapsed if elapsed > 0 else 0.0

@@ -107,7 +107,7 @@ def _told(answer: dict[str, Any]) -> ExplorerError:
 class Child:
     """One process of `explorer.media.child.worker`. Any thread may kill it; one thread talks to it."""
 
-    def __init__(self, *, memory_mb: int, may_write: bool = False) -> None:
+    def __init__(self, *, memory_mb: int, may_write: bool = False, niceness: int = 0) -> None:
         command = [
             sys.executable,
             "-m",
@@ -116,6 +116,8 @@ class Child:
             str(memory_mb),
             "--parent",
             str(os.getpid()),
+            "--niceness",
+            str(niceness),
         ]
         places = [str(IMPORT_DIR), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment = {

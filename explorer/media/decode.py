@@ -67,15 +67,32 @@ class DecodeWorker:
     """
 
     def __init__(
-        self, decoder: str = "pyav", *, memory_mb: int = MEMORY_MB, threads: int = 1, patience: float = PATIENCE
+        self,
+        decoder: str = "pyav",
+        *,
+        memory_mb: int = MEMORY_MB,
+        threads: int = 1,
+        patience: float = PATIENCE,
+        niceness: int = 0,
     ) -> None:
         if decoder not in ("pyav", "decord"):
             raise ValueError(f"decoder must be pyav or decord, not {decoder!r}")
         self.decoder, self.memory_mb, self.threads, self.patience = decoder, memory_mb, threads, patience
+        self.niceness = niceness
         self._child: Child | None = None
         self._clip: Clip | None = None
         self._files = 0
         self._lock = threading.Lock()
+
+    def another(self) -> DecodeWorker:
+        """A worker like this one, with a child of its own."""
+        return DecodeWorker(
+            self.decoder,
+            memory_mb=self.memory_mb,
+            threads=self.threads,
+            patience=self.patience,
+            niceness=self.niceness,
+        )
 
     def __enter__(self) -> DecodeWorker:
         return self
@@ -100,6 +117,7 @@ class DecodeWorker:
         still_width: int = 320,
         root: str | None = None,
         after: float = -1.0,
+        adaptive: bool = False,
     ) -> Clip:
         """Start decoding a file.
 
@@ -110,22 +128,14 @@ class DecodeWorker:
             still_width: pixels of the JPEG beside each frame, 0 for none.
             root: the library folder; a file that really lies elsewhere is refused.
             after: seconds; frames up to there are kept already and are not given again.
+            adaptive: leave out the pixels of a frame that looks like the one before (see Frames.fresh).
 
         Raises:
             ExplorerError: one sentence: refused, damaged beyond use, too slow or too large.
             Cancelled: kill() came.
         """
-        return self._open(
-            {
-                "do": "sample",
-                "sampling": asdict(sampling),
-                "size": asdict(size),
-                "still_width": still_width,
-                "after": after,
-            },
-            path,
-            root,
-        )
+        about = {"sampling": asdict(sampling), "size": asdict(size), "still_width": still_width}
+        return self._open({"do": "sample", "after": after, "adaptive": adaptive, **about}, path, root)
 
     def probe(self, path: str, *, root: str | None = None) -> VideoInfo:
         """What a file is; errors as in `open`."""
@@ -189,7 +199,7 @@ class DecodeWorker:
                 self._child.release()
                 self._child = None
             if self._child is None:
-                self._child, self._files = Child(memory_mb=self.memory_mb), 0
+                self._child, self._files = Child(memory_mb=self.memory_mb, niceness=self.niceness), 0
             self._files, self._clip = self._files + 1, None
             return self._child
 
@@ -218,6 +228,7 @@ def _info(header: dict[str, Any]) -> VideoInfo:
 def _frames(header: dict[str, Any], blobs: list[bytes]) -> Frames:
     try:
         pixels = np.frombuffer(blobs[0], dtype=np.uint8).reshape(header["shape"])
-        return Frames(np.array(header["times"], dtype=np.float64), pixels, tuple(blobs[1:]))
+        fresh = None if header["fresh"] is None else np.array(header["fresh"], dtype=bool)
+        return Frames(np.array(header["times"], dtype=np.float64), pixels, tuple(blobs[1:]), fresh)
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise ExplorerError(f"the decoding process answered wrongly ({error}); try again") from error

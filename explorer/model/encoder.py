@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -51,6 +51,10 @@ class Encoder:
     @property
     def frame_size(self) -> FrameSize:
         return self.tower.frame_size
+
+    def make_ready(self) -> Iterator[str]:
+        """Choose what encodes frames; what takes its time is said in a sentence before it is done."""
+        return self.tower.make_ready()
 
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 of `frame_size` -> (N, D) float16, unit length."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -34,6 +35,9 @@ class ColourEncoder:
         self.name, self.tower_name, self.dim, self.sign = name, tower_name, DIM, sign
         self.frame_size = FrameSize(size, size)
         self.frames_seen = 0  # how many frames were really encoded: shows what was not decoded again
+
+    def make_ready(self) -> Iterator[str]:
+        return iter(())
 
     def encode_frames(self, pixels: np.ndarray) -> np.ndarray:
         """(N, H, W, 3) uint8 -> (N, D) float16."""

@@ -13,7 +13,9 @@ from explorer.store.store import Store
 from tests.support.colour import ColourEncoder
 from tests.support.videos import Recipe, coloured
 
-SAMPLING = SamplingConfig(fps=1.0, frames=4, hop=2)
+SAMPLING = SamplingConfig(
+    fps=1.0, frames=4, hop=2, adaptive=False
+)  # each frame is encoded, so that they can be counted
 SMALL = Recipe(fps=5, width=64, height=48, gop=5)
 
 

@@ -17,7 +17,7 @@ from explorer.media.child.facts import duration, info
 from explorer.media.child.picking import EPSILON, pick, picked_frames
 from explorer.media.child.source import Source, frames, open_source
 from explorer.media.gate import NotVideo, refusal
-from explorer.media.sampling import frame_times
+from explorer.media.sampling import Looks, frame_times
 from explorer.records import Frames, FrameSize, VideoInfo
 
 JOINED = "another recording is joined to its end and was not read; split the file to search both"
@@ -93,6 +93,7 @@ def read(
     decoder: str = "pyav",
     whole: bool = True,
     after: float = -1.0,
+    adaptive: bool = False,
 ) -> Reading:
     """Open a file and get ready to give the frames on display at chosen times.
 
@@ -105,6 +106,7 @@ def read(
         decoder: pyav, or decord, which falls back to pyav where it is not right.
         after: seconds; pictures up to there are not given.
         whole: the times reach to the end of the file, so that an early end tells of damage.
+        adaptive: leave out the pixels of a frame that looks like the one before.
     """
     look = _first_look(path, threads=threads)
     seen = look.info
@@ -123,7 +125,8 @@ def read(
         except Exception as error:  # decord raises its own kinds; PyAV has the last word on the file
             reading.note = _fallen_back(error)
     slow = partial(_pyav_pictures, source, painter=painter, seen=seen, whole=whole, after=after)
-    reading.runs = _runs(slow(targets) if found is None else _rescued(found, targets, slow, reading))
+    chosen = slow(targets) if found is None else _rescued(found, targets, slow, reading)
+    reading.runs = _runs(chosen, Looks() if adaptive else None)
     return reading
 
 
@@ -169,10 +172,12 @@ def _pyav_pictures(
         source.damaged |= missing > max(SHORT_OF_END * seen.duration, 1.0, 2 * source.gap)
 
 
-def _runs(found: Iterator[Picture]) -> Iterator[Frames]:
+def _runs(found: Iterator[Picture], looks: Looks | None) -> Iterator[Frames]:
     while run := list(itertools.islice(found, RUN)):
         times, pixels, stills = zip(*run)
-        yield Frames(np.array(times), np.stack(pixels), stills)
+        fresh = np.array([looks is None or looks.fresh(time, picture) for time, picture, _ in run])
+        shown = [picture for picture, new in zip(pixels, fresh) if new]
+        yield Frames(np.array(times), np.stack(shown) if shown else np.stack(pixels)[:0], stills, fresh)
 
 
 def _unfit_for_decord(seen: VideoInfo, source: Source) -> str:

@@ -38,6 +38,8 @@ _DECODERS = (
 LENIENT: dict[str, Any] = {"metadata_errors": "replace"} if int(av.__version__.split(".")[0]) < 19 else {}
 # From here frames that no other frame needs are skipped: at most one frame off, half the work.
 LARGE_PIXELS = 3840 * 2160
+# Frames have times of their own; elsewhere they are told by the packets inside the decoder, which threads reorder.
+TIMED = frozenset(("mp4", "mov", "3gp", "matroska", "webm"))
 FASTEST = 1000  # frames a second above which a header is wrong
 REORDER = 2  # frames held back to set small disorder right; none where a frame weighs 50 MB
 BAD_SHARE, BAD_LEAST = 0.2, 50  # give up where more packets than this fail and nothing useful has come
@@ -112,7 +114,7 @@ def open_source(path: str, *, threads: int = 1, kind: str | None = None) -> Sour
         file.close()
         raise
     stream = film.stream
-    _set_threads(stream, threads)
+    _set_threads(stream, threads if kind in TIMED else 1)
     start = 0.0 if kind in BARE else (file.start_time or 0) / av.time_base
     size = claimed_size(path, kind)
     return Source(

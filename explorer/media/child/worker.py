@@ -37,7 +37,8 @@ Message = tuple[dict[str, Any], list[bytes]]
 
 
 def _frames_message(run: Frames) -> Message:
-    header = {"times": run.times.tolist(), "shape": list(run.pixels.shape), "stills": len(run.stills)}
+    fresh = None if run.fresh is None else run.fresh.tolist()
+    header = {"times": run.times.tolist(), "shape": list(run.pixels.shape), "stills": len(run.stills), "fresh": fresh}
     return header, [run.pixels.tobytes(), *run.stills]
 
 
@@ -78,6 +79,7 @@ def _sample(request: dict[str, Any]) -> Iterator[Message]:
             threads=request["threads"],
             decoder=request["decoder"],
             after=request["after"],
+            adaptive=request["adaptive"],
         ),
     )
 
@@ -246,10 +248,13 @@ def main() -> None:
     parser.add_argument("--memory", type=int, required=True)
     parser.add_argument("--parent", type=int, required=True, help="its process number; this process ends with it")
     parser.add_argument("--may-write", action="store_true")
+    parser.add_argument("--niceness", type=int, default=0, help="how far it lets others go first")
     chosen = parser.parse_args()
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     av.logging.set_level(None)
+    if os.name == "posix":
+        os.nice(chosen.niceness)
     _limit(chosen.memory, parent=chosen.parent, may_write=chosen.may_write)
     serve(sys.stdin.buffer, answers)
 
