@@ -139,6 +139,7 @@ class Settings:
     checkpoint: str = "starter"  # a folder under checkpoints/ or data_dir/checkpoints
     decoder: str = "pyav"  # pyav | decord
     device: str = "auto"  # auto | cpu | cuda | cuda:N | mps
+    pace: str = "normal"  # of indexing: gently | normal | full; see index.pace
     port: int = 7860  # the first one tried
     listen: str = "127.0.0.1"  # the address listened on; a container whose port is published needs 0.0.0.0
     hosts: str = ""  # names, with commas, that the page may be asked by besides this machine's own: nas.local
@@ -146,6 +147,7 @@ class Settings:
 
     def __post_init__(self) -> None:
         _check(self.decoder in ("pyav", "decord"), f"decoder must be pyav or decord, not {self.decoder!r}")
+        _check(self.pace in ("gently", "normal", "full"), f"pace must be gently, normal or full, not {self.pace!r}")
         _check(0 <= self.port <= 65535, f"port must be in 0..65535, not {self.port}")
         _check(_is_address(self.listen), f"listen must be an IPv4 address such as 127.0.0.1, not {self.listen!r}")
         odd = [name for name in self.host_names if not HOST_NAME.fullmatch(name)]

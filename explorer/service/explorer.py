@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from explorer.config import Settings, tell_changed_settings
 from explorer.disk.lock import DataLock
+from explorer.index.pace import Pace
 from explorer.records import ExplorerError
 from explorer.service.answers import Fact, Status
 from explorer.service.desk import Desk
@@ -101,13 +102,26 @@ class Explorer:
     @cached_property
     def library(self) -> Library:
         """Folders, videos, indexing, failures, samples, checks."""
-        return Library(self.settings, self.store, self.stills, encoder=self.models.encoder, start=self._start)
+        return Library(
+            self.settings,
+            self.store,
+            self.stills,
+            encoder=self.models.encoder,
+            start=self._start,
+            pace=self.pace,
+        )
+
+    @cached_property
+    def pace(self) -> Pace:
+        """How much of the machine indexing takes: its `mode` is gently, normal or full."""
+        return Pace(self.settings.pace)
 
     @cached_property
     def searches(self) -> Searches:
         """Questions, and why something was found or was not."""
         caches = SearchCaches(self.store, self.settings.data_dir, self.models.encoder)
-        return Searches(self.store, caches, Judgements(self.settings.data_dir / "feedback.jsonl"), self.desk)
+        judgements = Judgements(self.settings.data_dir / "feedback.jsonl")
+        return Searches(self.store, caches, judgements, self.desk, pace=self.pace)
 
     @cached_property
     def teaching(self) -> Teaching:
@@ -124,7 +138,7 @@ class Explorer:
     @cached_property
     def playback(self) -> Playback:
         """Playable files, stills, exports, the file manager."""
-        return Playback(self.store, self.stills, self.settings.data_dir)
+        return Playback(self.store, self.stills, self.settings.data_dir, pace=self.pace)
 
     @cached_property
     def evaluation(self) -> Evaluation:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from explorer.config import SamplingConfig, Settings
 from explorer.index.cues import read_cues
 from explorer.index.indexer import index
+from explorer.index.pace import Pace
 from explorer.media.decode import DecodeWorker
 from explorer.records import ExplorerError, Failure, Note, Progress
 from explorer.service.answers import Folder, Video
@@ -35,6 +36,7 @@ class Library:
         stills: where small pictures of kept frames go.
         encoder: gives the encoder of the current model.
         start: puts a job in line; its number.
+        pace: of indexing beside a person at work.
     """
 
     def __init__(
@@ -45,9 +47,10 @@ class Library:
         *,
         encoder: Callable[[], Encoder],
         start: Callable[[Request], int],
+        pace: Pace,
     ) -> None:
         self.settings, self.store, self.stills = settings, store, stills
-        self._encoder, self._start = encoder, start
+        self._encoder, self._start, self.pace = encoder, start, pace
         self._worker: DecodeWorker | None = None
 
     def folders(self) -> tuple[Folder, ...]:
@@ -127,7 +130,7 @@ class Library:
         for folder in folders:
             self.store.add_root(checked_folder(folder, self.settings.data_dir))
         encoder = encoder or self._encoder()
-        with DecodeWorker(self.settings.decoder) as worker:
+        with DecodeWorker(self.settings.decoder, niceness=self.pace.niceness) as worker:
             self._worker = worker
             try:
                 for step in index(
@@ -139,6 +142,7 @@ class Library:
                     sampling=sampling or self.settings.sampling,
                     retry=request.retry,
                     trust_smaller=request.trust_smaller,
+                    pace=self.pace,
                 ):
                     if step.stage == "done":  # the summary stays the last record
                         yield from read_cues(self.store, worker)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
+from explorer.index.pace import Pace
 from explorer.media.proxies import cut
 from explorer.records import ExplorerError, SearchResult
 from explorer.service import system
@@ -22,14 +23,16 @@ class Playback:
         store: knows the files by their public id.
         stills: the small pictures of kept frames.
         data_dir: where playable copies and exports go.
+        pace: hears that someone plays.
     """
 
-    def __init__(self, store: Store, stills: Stills, data_dir: Path) -> None:
-        self.store, self.stills = store, stills
+    def __init__(self, store: Store, stills: Stills, data_dir: Path, *, pace: Pace) -> None:
+        self.store, self.stills, self.pace = store, stills, pace
         self.copies, self.exports = Copies(data_dir / "playable"), data_dir / "exports"
 
     def playable(self, public_id: str) -> Playable | None:
         """Where the bytes of a video are that a browser plays; None: there is no such video."""
+        self.pace.playing()
         video = self._find(public_id)
         return self.copies.request(video) if video else None
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from explorer.index.pace import Pace
 from explorer.records import (
     DrawnGraph,
     Explanation,
@@ -21,6 +22,7 @@ from explorer.records import (
 )
 from explorer.service.desk import Desk
 from explorer.service.judgements import LOOKED_THROUGH, Judgements, arrange
+from explorer.service.person import for_a_person
 from explorer.service.search_caches import SearchCaches
 from explorer.store.cues import Cues
 from explorer.store.store import Store
@@ -42,11 +44,14 @@ class Searches:
         caches: encoded queries, the index in memory, the null of captions.
         judgements: what the person judged; it counts for the same words.
         desk: keeps the history.
+        pace: of indexing, which steps back meanwhile.
     """
 
-    def __init__(self, store: Store, caches: SearchCaches, judgements: Judgements, desk: Desk) -> None:
+    def __init__(self, store: Store, caches: SearchCaches, judgements: Judgements, desk: Desk, *, pace: Pace) -> None:
         self.store, self.caches, self.judgements, self.desk = store, caches, judgements, desk
+        self.pace = pace
 
+    @for_a_person
     def search(
         self,
         text: str,
@@ -120,6 +125,7 @@ class Searches:
         found = [hit for choice in choices for hit in cues.search(choice, limit=limit, videos=videos)]
         return tuple(dict.fromkeys(found))[:limit]
 
+    @for_a_person
     def search_image(self, image: np.ndarray, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments that look like a picture (H, W, 3) uint8 of any size."""
         from explorer.search import find
@@ -134,6 +140,7 @@ class Searches:
             k=k,
         )
 
+    @for_a_person
     def more_like(self, public_id: str, moment: float, *, k: int = 20, model: str | None = None) -> SearchResult:
         """Moments of other files that look like one."""
         from explorer.search import find
@@ -161,6 +168,7 @@ class Searches:
 
         return examples(known, count=count)
 
+    @for_a_person
     def explain(
         self,
         text: str,
