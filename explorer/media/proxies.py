@@ -30,8 +30,10 @@ def playability(info: VideoInfo) -> str:
         >>> playability(VideoInfo(1.0, 640, 360, 25.0, "hevc", "mp4", pixel_format="yuv420p"))
         'transcode'
     """
-    if info.pixel_format not in _PLAIN:
+    if info.pixel_format not in _PLAIN or info.interlaced:
         return "transcode"
+    if not info.plain:
+        return "remux" if info.codec in ("h264", "vp9", "av1") else "transcode"
     known = info.audio_codec in _SOUND
     if info.container == "mp4" and info.codec in ("h264", "av1", "vp9") and known and info.audio_codec != "vorbis":
         return "direct"

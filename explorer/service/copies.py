@@ -5,7 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from explorer.store.rows import StoredVideo
 
 log = logging.getLogger(__name__)
 
+LEFT = 20.0  # seconds without a question after which nobody waits for a copy any more
 KEPT_BYTES = 4 << 30  # copies kept; the oldest go first
 
 
@@ -25,6 +28,7 @@ class _Copy:
 
     progress: float = 0.0
     message: str = ""
+    wanted: float = field(default_factory=time.monotonic)  # when a player last asked for it
     stop: threading.Event = field(default_factory=threading.Event)
     thread: threading.Thread | None = None
 
@@ -39,7 +43,9 @@ class Copies:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._copies: dict[str, _Copy] = {}
-        self._lock, self._making = threading.Lock(), threading.Lock()
+        self._lock, self._free = threading.Lock(), threading.Condition()
+        self._line: list[_Copy] = []
+        self._busy = False
 
     def request(self, video: StoredVideo) -> Playable:
         """Where a browser finds a video's bytes; asking starts the making of a copy where one is needed."""
@@ -53,7 +59,10 @@ class Copies:
         with self._lock:
             copy = self._copies.get(video.fingerprint) or self._begin(video, out)
         if copy.message:
+            with self._lock:  # the next click tries again
+                self._copies.pop(video.fingerprint, None)
             return Playable("failed", message=copy.message)
+        copy.wanted = time.monotonic()
         return Playable("making", progress=min(1.0, copy.progress))
 
     def close(self) -> None:
@@ -72,7 +81,7 @@ class Copies:
 
     def _make(self, video: StoredVideo, out: Path, copy: _Copy) -> None:
         try:
-            with self._making:
+            with self._turn(copy):
                 self.folder.mkdir(parents=True, exist_ok=True)
                 self._make_room()
                 assert video.info is not None
@@ -83,11 +92,27 @@ class Copies:
         with self._lock:
             self._copies.pop(video.fingerprint, None)
 
+    @contextmanager
+    def _turn(self, copy: _Copy) -> Iterator[None]:
+        """Wait until no other copy is made; of those that wait the newest goes first."""
+        with self._free:
+            self._line.append(copy)
+            while self._busy or self._line[-1] is not copy:
+                self._free.wait()
+            self._line.remove(copy)
+            self._busy = True
+        try:
+            yield
+        finally:
+            with self._free:
+                self._busy = False
+                self._free.notify_all()
+
     @staticmethod
     def _follow(steps: Iterator[Progress], copy: _Copy) -> None:
         for step in steps:
             copy.progress = step.done / step.total if step.total else 0.0
-            if copy.stop.is_set():
+            if copy.stop.is_set() or time.monotonic() - copy.wanted > LEFT:
                 steps.close()  # type: ignore[attr-defined]  # a generator, which ends its child
                 return
 

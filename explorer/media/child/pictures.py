@@ -6,9 +6,10 @@ import io
 
 import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import Interpolation, VideoReformatter
+from av.video.reformatter import ColorRange, Interpolation, VideoReformatter
 from PIL import Image
 
+from explorer.media.child import colour
 from explorer.media.child.facts import displayed_size, quarter_turns
 from explorer.records import FrameSize
 
@@ -30,29 +31,54 @@ class Pictures:
 
     def __init__(self, size: FrameSize, still_width: int, pixel_shape: object = None) -> None:
         self.size, self.still_width, self.pixel_shape = size, still_width, pixel_shape
-        self._pixels, self._still = VideoReformatter(), VideoReformatter()
+        self._pixels, self._still, self._field = VideoReformatter(), VideoReformatter(), colour.Field()
 
     def pixels(self, frame: VideoFrame) -> np.ndarray:
         """(H, W, 3) uint8 RGB of the displayed picture, fitted as `size` says."""
         if self.size.fit == "squash":
-            return _scaled(self._pixels, frame, self.size.width, self.size.height)
+            return self._scaled(self._pixels, frame, self.size.width, self.size.height)
         width, height = cover(displayed_size(frame, self.pixel_shape), self.size)
-        return centre(_scaled(self._pixels, frame, width, height), self.size)
+        return centre(self._scaled(self._pixels, frame, width, height), self.size)
 
     def still(self, frame: VideoFrame) -> bytes:
         """A JPEG of the displayed picture, `still_width` wide, never enlarged; b"" where no still is asked for."""
         if not self.still_width:
             return b""
         width, height = still_size(displayed_size(frame, self.pixel_shape), self.still_width)
-        return jpeg(_scaled(self._still, frame, width, height))
+        return jpeg(self._scaled(self._still, frame, width, height))
+
+    def _scaled(self, reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int) -> np.ndarray:
+        """Scale in swscale to (height, width) as displayed, then turn upright: only small pictures are ever turned."""
+        turns = quarter_turns(frame)
+        wide, high = (height, width) if turns % 2 else (width, height)
+        small = rgb(reformatter, self._field.of(frame), wide, high, lines=frame.height)
+        return np.ascontiguousarray(np.rot90(small, -turns))
 
 
-def _scaled(reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int) -> np.ndarray:
-    """Scale in swscale to (height, width) as displayed, then turn upright: only small pictures are ever turned."""
-    turns = quarter_turns(frame)
-    wide, high = (height, width) if turns % 2 else (width, height)
-    small = reformatter.reformat(frame, width=wide, height=high, format="rgb24", interpolation=SCALING)
-    return np.ascontiguousarray(np.rot90(small.to_ndarray(), -turns))
+def rgb(reformatter: VideoReformatter, frame: VideoFrame, width: int, height: int, *, lines: int) -> np.ndarray:
+    """(height, width, 3) uint8 of a frame, its colours as a screen shows them.
+
+    Args:
+        reformatter: swscale and its tables, of one use.
+        frame: as it was decoded, or a field of it.
+        width: pixels; height: pixels; both before the picture is turned upright.
+        lines: of the whole frame.
+    """
+    hdr = colour.is_hdr(frame)
+    coded = (
+        {
+            "src_colorspace": colour.matrix(frame, lines),
+            "dst_colorspace": colour.matrix(frame, lines),
+            "src_color_range": ColorRange.JPEG if colour.full_range(frame) else ColorRange.MPEG,
+            "dst_color_range": ColorRange.JPEG,
+        }
+        if colour.is_coded(frame)
+        else {}
+    )
+    form = "rgb48le" if hdr else "rgb24"
+    small = reformatter.reformat(frame, width=width, height=height, format=form, interpolation=SCALING, **coded)
+    picture = small.to_ndarray()
+    return colour.tone_mapped(picture, int(frame.color_trc)) if hdr else picture
 
 
 def cover(displayed: tuple[int, int], size: FrameSize) -> tuple[int, int]:

@@ -16,9 +16,13 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.filter import Graph
 from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
+from explorer.media.child import colour
 from explorer.media.child.facts import displayed_size, duration, quarter_turns
+from explorer.media.child.pictures import rgb
+from explorer.media.child.pulse import PULSE
 from explorer.media.child.source import Source, decoded, frame_time, frames, open_source
 from explorer.media.gate import refusal
 
@@ -45,21 +49,28 @@ def convert(
     Raises:
         ExplorerError: nothing in the file can be decoded, or it cannot be opened.
     """
-    if copy:
+    last = math.inf if end is None else end
+    ways = [(True, True)] * copy + [(False, True), (False, False)]  # (packets as they are, with sound)
+    for packets_kept, with_sound in ways:
+        span = (0.0, math.inf) if packets_kept else (start, last)
         try:
-            yield from _written(path, out, copy=True, start=0.0, end=math.inf, width=width)
+            yield from _written(path, out, copy=packets_kept, span=span, width=width, with_sound=with_sound)
             return
         except (av.FFmpegError, ValueError) as error:
-            log.info("cannot copy the packets of %s (%s), encoding instead", path, error)
-    yield from _written(path, out, copy=False, start=start, end=math.inf if end is None else end, width=width)
+            log.info("cannot write %s so (%s), trying otherwise", path, error)
+            failed = error
+    raise refusal(path, f"no copy of it can be written ({failed})", remedy="convert it to H.264") from failed
 
 
-def _written(path: str, out: str, *, copy: bool, start: float, end: float, width: int) -> Iterator[tuple[float, float]]:
+def _written(
+    path: str, out: str, *, copy: bool, span: tuple[float, float], width: int, with_sound: bool
+) -> Iterator[tuple[float, float]]:
+    start, end = span
     source = open_source(path, threads=2)
     try:
         total = max(min(duration(source), end) - start, 0.0)
         with av.open(out, "w", format="mp4", options={"movflags": "+faststart"}) as file:
-            writer = _Writer(source, file, copy=copy, start=start, end=end, width=width)
+            writer = _Writer(source, file, copy=copy, start=start, end=end, width=width, with_sound=with_sound)
             yield from ((done, total) for done in _reports(writer))
             if not writer.pictures:
                 raise refusal(
@@ -84,14 +95,23 @@ class _Writer:
     """Lifetime of one output file: its streams, its filter graph and how much has been written."""
 
     def __init__(
-        self, source: Source, file: OutputContainer, *, copy: bool, start: float, end: float, width: int
+        self,
+        source: Source,
+        file: OutputContainer,
+        *,
+        copy: bool,
+        start: float,
+        end: float,
+        width: int,
+        with_sound: bool,
     ) -> None:
         self.source, self.file, self.copy, self.start, self.end, self.width = source, file, copy, start, end, width
         self.pictures = 0
         self.graph: Graph | None = None
+        self.reformatter = VideoReformatter()
         self.video: VideoStream = file.add_stream_from_template(source.stream) if copy else self._encoded_video()
         sounds = source.file.streams.audio
-        self.sound = sounds[0] if sounds and sounds[0].codec_context is not None else None
+        self.sound = sounds[0] if with_sound and sounds and sounds[0].codec_context is not None else None
         self.audio = self._audio_stream(self.sound) if self.sound is not None else None
 
     def _encoded_video(self) -> VideoStream:
@@ -147,6 +167,10 @@ class _Writer:
             except (av.FFmpegError, ValueError):
                 self.source.damaged = True
                 return
+            if packet.size:
+                PULSE.beat()
+                if self.source.timeline is not None:
+                    self.source.timeline.place(packet)
             if packet.size or not self.copy:
                 yield packet
 
@@ -171,18 +195,35 @@ class _Writer:
             done = time - self.start
             if self.start <= time < self.end:
                 self.pictures += 1
-                self.file.mux(self.video.encode(self._upright(frame, time)))
+                for picture in self._upright(frame, time):
+                    self.file.mux(self.video.encode(picture))
         return done
 
-    def _upright(self, frame: VideoFrame, time: float) -> VideoFrame:
+    def _upright(self, frame: VideoFrame, time: float) -> list[VideoFrame]:
+        """A frame as it is shown: upright, of a screen's colours; of interlaced film that of the frame before it."""
+        turns = quarter_turns(frame)
+        if colour.is_hdr(frame):
+            wide, high = (self.video.width, self.video.height)[:: -1 if turns % 2 else 1]
+            shown = rgb(self.reformatter, frame, wide, high, lines=frame.height)
+            frame = VideoFrame.from_ndarray(shown, format="rgb24")
+        frame.pts, frame.time_base = round((time - self.start) / TICK), TICK
         if self.graph is None:
-            self.graph = _graph(self.source.stream, frame, self.video.width, self.video.height)
+            self.graph = _graph(frame, self.video.width, self.video.height, turns=turns)
         self.graph.push(frame)
-        turned = self.graph.pull()
-        assert isinstance(turned, VideoFrame)  # it is a graph of pictures
-        turned.pts, turned.time_base = round((time - self.start) / TICK), TICK
-        turned.pict_type = 0  # the encoder chooses its own key frames
-        return turned
+        return self._pulled()
+
+    def _pulled(self) -> list[VideoFrame]:
+        """What the graph has ready; one that joins fields is a frame behind."""
+        ready = []
+        while self.graph is not None:
+            try:
+                picture = self.graph.pull()
+            except (BlockingIOError, EOFError):
+                break
+            assert isinstance(picture, VideoFrame)  # it is a graph of pictures
+            picture.pict_type = 0  # the encoder chooses its own key frames
+            ready.append(picture)
+        return ready
 
     def _encode_sound(self, packet: av.Packet) -> float | None:
         try:
@@ -205,19 +246,23 @@ class _Writer:
 
     def _flush(self) -> None:
         if not self.copy and self.pictures:
+            assert self.graph is not None  # it made the pictures
+            self.graph.push(None)
+            for picture in self._pulled():
+                self.file.mux(self.video.encode(picture))
             self.file.mux(self.video.encode(None))
         if self.audio is not None and not self.copies_sound and self.audio.codec_context.is_open:
             self.file.mux(self.audio.encode(None))
 
 
-def _graph(stream: VideoStream, frame: VideoFrame, width: int, height: int) -> Graph:
-    """scale -> turn -> yuv420p, for frames as the decoder gives them; (width, height) is the upright size."""
-    turns = quarter_turns(frame)
+def _graph(frame: VideoFrame, width: int, height: int, *, turns: int) -> Graph:
+    """fields -> scale -> turn -> yuv420p, for frames as they are given; (width, height) is the upright size."""
     wide, high = (height, width) if turns % 2 else (width, height)
     graph = Graph()
     chain = [
-        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=stream.time_base),
-        graph.add("scale", f"{wide}:{high}"),
+        graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=TICK),
+        *([graph.add("bwdif", "mode=send_frame:deint=interlaced")] if frame.interlaced_frame else []),
+        graph.add("scale", f"{wide}:{high}:out_range=tv"),
         *(graph.add("transpose", "clock") for _ in range(turns)),
         graph.add("setsar", "1"),
         graph.add("format", "yuv420p"),
