@@ -24,7 +24,7 @@ SCALE_MAX = 100.0  # CLIP's limit
 
 
 def _mix() -> dict[str, float]:
-    return {"flickr8k": 0.5, "captioned": 0.22, "labelled": 0.22, "classes": 0.06}
+    return {"flickr8k": 0.46, "captioned": 0.26, "labelled": 0.22, "classes": 0.06}
 
 
 @dataclass(frozen=True)
@@ -35,12 +35,12 @@ class StarterConfig:
     knowledge: int = tower.PARTS.knowledge
     share: float = tower.PARTS.share  # of the knowledge part in a cosine
     mix: dict[str, float] = field(default_factory=_mix)  # of the kinds of photos in a batch
-    head_steps: int = 600
+    head_steps: int = 400
     head_lr: float = 1e-3
     head_batch: int = 512
     dropout: float = 0.3
-    steps: int = 150  # of the towers alone
-    level_steps: int = 100  # of towers and hierarchy together
+    steps: int = 140  # of the towers alone
+    level_steps: int = 80  # of towers and hierarchy together
     batch: int = 256
     lr: float = 2e-4  # late image layers
     text_lr: float = 1e-4  # upper text layers
@@ -61,7 +61,7 @@ class StarterConfig:
     class_scale: float = 10.0  # length of a classifier row as a picture, in mean row lengths
     keep_weight: float = 0.3  # of the late image layers still telling the classes apart as the wheel's do
     average: float = 0.995  # of the running mean of the weights, a step
-    crop: int = 22  # smallest side of a crop, of 28
+    crop: int = 20  # smallest side of a crop, of 28
     seed: int = 0
 
     @property
