@@ -162,13 +162,14 @@ def finish(
     pair: Pair, data: Path, out: Path, *, config: StarterConfig, metrics: dict[str, Any], sources: str
 ) -> dict[str, Any]:
     """Choose the level weights on Flickr8k's validation photos, measure test once, write the folder."""
+    tensors = pair.tower_tensors()
+    lay_over(pair.model, tensors, name="starter")  # as rounded for the file: what is measured is what is shipped
     encoder = Encoder(tower.finished(pair.model, pair.tokenizer), pair.hierarchy, name="starter")
     seen = {split: as_videos(encoder, flickr_photos(data, split)) for split in ("val", "test")}
     total, weights = choose_weights(encoder.model, make_held_sets(seen["val"]))
     encoder.model.config = replace(encoder.model.config, level_weights=weights)
     metrics |= {split: validate(encoder.model, found) for split, found in seen.items()}
     log.info("level weights %s (%.1f on val); test %s", weights, total, metrics["test"])
-    tensors = pair.tower_tensors()
     pair.hierarchy.logit_scale.data.copy_(pair.scale.data)
     about = {
         "tower": f"starter:{digest_of(tensors)}",
