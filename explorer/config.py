@@ -100,6 +100,9 @@ class ModelConfig:
         _check(self.adapter >= 0, f"adapter must not be negative, not {self.adapter}")
 
 
+FINE_TUNE_EPOCHS = 30  # of a person's captions, by page and command line alike
+
+
 @dataclass(frozen=True)
 class TrainConfig:
     """One training run (values derived from CLIP4Clip and DRL where the paper is silent)."""

@@ -49,21 +49,6 @@ def pad(rows: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(padded), torch.from_numpy(mask)
 
 
-def collate_frames(videos: Sequence[np.ndarray]) -> tuple[Tensor, Tensor]:
-    """Frame features of V videos, each (F_i, D), as (V, F, D) float32 and their mask (V, F) bool.
-
-    Raises:
-        ValueError: no video, a video without a frame, widths that differ, or values that are not finite.
-    """
-    if not videos:
-        raise ValueError("no video to collate")
-    for i, frames in enumerate(videos):
-        _check_rows(frames, videos[0].shape[-1], f"frames of video {i}")
-        if not len(frames):
-            raise ValueError(f"video {i} has no frame")
-    return pad(videos)
-
-
 def collate_text(features: Sequence[TextFeatures], config: ModelConfig) -> TextBatch:
     """Tower outputs of Q texts as one padded batch.
 

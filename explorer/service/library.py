@@ -78,8 +78,9 @@ class Library:
         return self.start_index()
 
     def remove_folder(self, folder_id: int) -> None:
-        """Take a folder out of the library; its files are not touched."""
+        """Take a folder out of the library, and its small pictures with it; its files are not touched."""
         self.store.remove_root(folder_id)
+        self.stills.keep_only(video.fingerprint for video in self.store.videos())
 
     def start_index(self, *, retry: bool = False, trust_smaller: bool = False) -> int:
         """Bring the index up to date with the folders and the current model; the job's number.

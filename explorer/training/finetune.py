@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from explorer.config import TrainConfig
+from explorer.config import FINE_TUNE_EPOCHS, TrainConfig
 from explorer.model.hcmi import HCMI
 from explorer.records import ExplorerError, TextFeatures, TrainStep
 from explorer.training.anchor import anchor
@@ -32,7 +32,9 @@ ALLOWED_DROP = 1.0  # points of R@1 that captions of untaught videos may lose
 ALLOWED_DRIFT = 0.125  # of the taught videos' share of all: bank captions whose first video may change to a taught one
 # (1 % where 20 of 250 were taught, set on validation photos)
 
-DEFAULT = TrainConfig(epochs=30, batch_size=64, lr=1e-3, weight_decay=0.1, denoise=False, margin_weight=0.5)
+DEFAULT = TrainConfig(
+    epochs=FINE_TUNE_EPOCHS, batch_size=64, lr=1e-3, weight_decay=0.1, denoise=False, margin_weight=0.5
+)
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ import pytest
 import torch
 
 from explorer.config import ModelConfig, from_dict, to_dict
-from explorer.model.batch import collate_frames, collate_text
+from explorer.model.batch import collate_text
 from explorer.model.hcmi import HCMI, LOGIT_SCALE_MAX, TextLevels, VideoLevels, parameter_groups
 from explorer.model.losses import hierarchical
 from explorer.records import LEVELS, LevelWeights, Phrase, TextFeatures
+from tests.support.frames import collate_frames
 
 NAMES = ("aggregator", "text_levels", "frame_layers", "token_weights", "learned_merge", "adapter")
 CHOICES = (("dpc_knn", "attention"), ("prompted", "learned"), (0, 2), (False, True), (False, True), (0, 4))

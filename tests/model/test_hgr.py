@@ -11,11 +11,11 @@ import torch
 from explorer.config import ModelConfig
 from explorer.language.phrases import graph, words
 from explorer.language.role_graph import RoleGraph
-from explorer.model.batch import collate_frames
 from explorer.model.hgr import HGR, HGR_LEVELS, GraphLayer, attended_similarity, span_max
 from explorer.model.hgr_text import SLOTS, align, collate_graphs, slots
 from explorer.model.losses import hinge
 from explorer.records import LEVELS, LevelWeights, Phrase, TextFeatures
+from tests.support.frames import collate_frames
 
 DIM = 16
 TEXTS = (

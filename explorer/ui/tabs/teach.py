@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import gradio as gr
 
+from explorer.config import FINE_TUNE_EPOCHS
 from explorer.records import ExplorerError, Job
 from explorer.service.recalls import training_report
 from explorer.service.requests import FineTuneRequest
@@ -54,7 +55,7 @@ def build(explorer: Explorer) -> Parts:
                 "you keep it or leave it.",
             )
             with gr.Row(elem_classes="hx-top"):
-                part["epochs"] = gr.Slider(1, 50, value=5, step=1, label="Epochs", elem_id="hx-epochs")
+                part["epochs"] = gr.Slider(1, 50, value=FINE_TUNE_EPOCHS, step=1, label="Epochs", elem_id="hx-epochs")
                 part["train"] = gr.Button("Fine-tune", variant="primary", scale=0, min_width=130, elem_id="hx-train")
             part["training"] = components.panel(elem_id="hx-training")
             part["curve"] = components.figure(elem_id="hx-loss")
