@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -13,9 +14,10 @@ import pytest
 from explorer.config import ASSETS
 from explorer.records import ExplorerError, Failure, Job, LevelWeights, Note, Progress, Query
 from explorer.service.answers import ModelCard, Status
+from explorer.service.places import Forecast
 from explorer.service.recalls import measured_sets, training_report
 from explorer.ui import components, lessons, page, panels, phrase_chips, toolbar
-from explorer.ui.events import filters, link, reasons, telling
+from explorer.ui.events import browsing, filters, link, reasons, telling
 from explorer.ui.events import search as handlers
 from explorer.ui.events.view import View
 from explorer.ui.tabs import help as help_tab
@@ -73,6 +75,8 @@ def test_every_event_has_its_listener(config: dict[str, Any]) -> None:
         ("hx-results", "filter"),
         ("hx-results", "arrange"),
         ("hx-results", "more"),
+        ("hx-results", "begin"),
+        ("hx-browser", "act"),
         ("hx-phrases", "weigh"),
         ("hx-weights", "weigh"),
         ("hx-tools", "tool"),
@@ -182,6 +186,39 @@ def test_an_address_of_nonsense_is_read_as_far_as_it_can_be(explorer: LittleExpl
         assert shown[0].text == "dog" and shown[0].weights is None and shown[0].phrase_weights == {}
     else:
         assert not isinstance(shown[0], View)
+
+
+def test_the_empty_page_offers_three_ways_to_begin_and_the_samples_take_one_click(tmp_path: Path) -> None:
+    empty = LittleExplorer([])
+    shown = list(handlers.search(empty, View(), ""))[-1][4]
+    assert all(text in shown for text in ("Add a folder", "Take the sample library", "Choose a model"))
+    begun = handlers.begin(empty, View(), {"what": "samples"})
+    assert [job.kind for job in empty.work] == ["samples"] and "are being indexed" in begun[4]
+    handlers.begin(empty, View(), {"what": "samples"})
+    handlers.begin(LittleExplorer(VIDEOS), View(), {"what": "samples"})
+    assert len(empty.work) == 1
+
+
+def test_a_folder_is_chosen_by_looking_into_folders(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / HOSTILE.replace("/", "")).mkdir()
+    (tmp_path / "films").mkdir()
+    explorer = LittleExplorer([])
+    shown = library_tab.choose(explorer, None, {"action": "go", "value": str(tmp_path)})[0]
+    assert ">films</button>" in shown and "<img" not in shown and "&lt;img" in shown and "0 videos directly" in shown
+    told = library_tab.choose(explorer, None, {"action": "hold", "value": str(tmp_path / "films")})[0]
+    assert "no video was found" in told
+    after = library_tab.choose(explorer, None, {"action": "choose", "value": str(tmp_path / "films")})
+    assert explorer.paths == [str(tmp_path / "films")] and after[-1].active
+    with pytest.raises(ExplorerError, match="no folder"):
+        library_tab.choose(explorer, None, {"action": "go", "value": str(tmp_path / "gone")})
+
+
+def test_a_forecast_tells_time_only_where_it_is_known() -> None:
+    found = Forecast("/a", 3, 10, 120.0, (Failure("/b", "x"),), whole=False)
+    assert browsing.forecast_text(found, 0.0) == "at least 3 videos, about 2 min; 1 file or folder cannot be read."
+    assert "takes about 12 s here" in browsing.forecast_text(found, 10.0)
+    assert browsing.forecast_text(Forecast("/a", 0, 0, 0.0), 1.0) == "no video was found."
 
 
 def test_what_is_clicked_becomes_words_of_the_query_and_goes_away_again(explorer: LittleExplorer) -> None:

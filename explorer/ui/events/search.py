@@ -17,9 +17,10 @@ from explorer.ui import phrase_chips
 from explorer.ui.aliases import Data
 from explorer.ui.events import filters, reasons
 from explorer.ui.events.link import address, view_of
-from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools, unchanged
+from explorer.ui.events.showing import PARTS, Shown, busy, played, shown, tools, unchanged, welcome
 from explorer.ui.events.telling import inform, number
 from explorer.ui.events.view import GROUPS, SCREEN, SORTS, View, find, moment, ranks
+from explorer.ui.panels import filling
 
 if TYPE_CHECKING:
     from explorer.service import Explorer
@@ -146,6 +147,14 @@ def restore(explorer: Explorer, view: View, data: Data) -> Shown:
         return unchanged()
     wait_for_model(explorer)
     return shown(explorer, answered(explorer, fresh), text=fresh.text, sliders=True)
+
+
+def begin(explorer: Explorer, view: View, data: Data) -> Shown:
+    """The sample library was asked for on the empty page."""
+    if data.get("what") != "samples" or explorer.status().videos or filling(explorer.jobs.list()):
+        return unchanged()
+    explorer.library.install_samples()
+    return (*unchanged(4), welcome(explorer), *unchanged(PARTS - 5))
 
 
 def open_hit(explorer: Explorer, view: View, data: Data) -> Shown:

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import gradio as gr
 
 from explorer.records import ExplorerError
+from explorer.service.places import typed_path
 from explorer.ui import components, panels
 from explorer.ui.aliases import TELL, Data, Listener, Outputs, Parts
 from explorer.ui.components import bound
+from explorer.ui.events.browsing import browse, folder_browser
 from explorer.ui.events.telling import guarded, inform
 
 if TYPE_CHECKING:
@@ -30,11 +32,12 @@ def build(explorer: Explorer) -> Parts:
             scale=5,
             elem_id="hx-path",
             max_length=4096,
-            placeholder="Path of a folder with videos: /home/you/Videos",
+            placeholder="Path of a folder with videos, or choose one below",
         )
         part["add"] = gr.Button("Add folder", variant="primary", scale=0, min_width=120, elem_id="hx-add")
         part["index"] = gr.Button("Index again", scale=0, min_width=120, elem_id="hx-index")
         part["samples"] = gr.Button("Sample library", scale=0, min_width=140, elem_id="hx-samples")
+    part["browser"] = components.panel(folder_browser(explorer), elem_id="hx-browser")
     with gr.Row(elem_classes="hx-split"):
         with gr.Column(scale=1, min_width=320):
             components.heading("Folders")
@@ -80,6 +83,7 @@ def wire(explorer: Explorer, part: Parts, timer: gr.Timer) -> None:
     part["samples"].click(
         starting(explorer, lambda one, _: one.library.install_samples()), part["path"], [part["path"], *outputs], **TELL
     )
+    part["browser"].act(bound(guarded(choose), explorer), gr.State(None), [part["browser"], *outputs], **TELL)
     for name in ("folders", "jobs", "failures"):
         part[name].act(bound(guarded(change), explorer), gr.State(None), outputs, **TELL)
     look = listing(explorer)
@@ -91,7 +95,15 @@ def add_folder(explorer: Explorer, path: str) -> None:
     """A folder joins the library and is indexed."""
     if not path.strip():
         raise ExplorerError("no path was given; type the path of a folder with videos, for example /home/you/Videos")
-    explorer.library.add_folder(path.strip())
+    explorer.library.add_folder(typed_path(path))
+
+
+def choose(explorer: Explorer, state: None, data: Data) -> Outputs:
+    """A folder of the browser was opened, asked what it holds, or chosen."""
+    if data.get("action") == "choose":
+        explorer.library.add_folder(str(data.get("value", "")))
+        return folder_browser(explorer), *shown(explorer), gr.Timer(active=True)
+    return browse(explorer, data), *(gr.skip() for _ in range(5))
 
 
 def starting(explorer: Explorer, start: Callable[[Explorer, str], object]) -> Listener:

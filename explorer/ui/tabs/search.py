@@ -81,6 +81,7 @@ def wire_search(explorer: Explorer, part: Parts, outputs: list[object]) -> None:
         (part["grid"].filter, handlers.filter_by),
         (part["grid"].arrange, handlers.arrange),
         (part["grid"].more, handlers.more),
+        (part["grid"].begin, handlers.begin),
         (part["weights"].weigh, handlers.weigh_levels),
         (part["chips"].weigh, handlers.weigh_phrase),
         (part["tools"].tool, handlers.tool),
