@@ -287,5 +287,5 @@ def summary(view: View) -> str:
         files=len({hit.public_id for hit in view.result.hits}),
         took=took(view.result.seconds),
         state=view.result.verdict.state,
-        told=sentence(view.result.reason),
+        told=sentence(view.result.reason) if view.result.reason else "",
     )

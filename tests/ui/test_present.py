@@ -177,6 +177,10 @@ def test_weak_matches_are_folded_away_but_never_all() -> None:
     assert "10 weaker matches" in cards.grid(View(result=result(*files)))
 
 
+def test_an_answer_without_doubt_has_no_notice() -> None:
+    assert "hx-notice" not in cards.summary(View(result=result(hit())))
+
+
 def test_cards_are_sorted_and_grouped_and_keep_the_number_of_their_rank() -> None:
     old, new = hit("old00000", recorded=1e9), replace(hit("new00000", recorded=1.5e9), duration=10.0)
     undated, again = replace(hit("no000000"), duration=99.0), replace(hit("old00000", recorded=1e9), start=40.0)
