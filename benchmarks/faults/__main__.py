@@ -71,6 +71,7 @@ GOALS = (
     Goal("R25", "upgrade", F + "migrate --kills 50", F + "migrate --kills 6"),
     Goal("R27", "told", F + "told"),
     Goal("R28", "as people have them: queries, captions, names", F + "people"),
+    Goal("R29", "as people have them: files and folders", F + "as_people_have"),
 )
 CHECKED = ("R5", "R7", "R8", "R9", "R13", "R14", "R18", "R21")  # each of their runs ends in explorer.store.check
 
