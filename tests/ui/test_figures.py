@@ -92,6 +92,16 @@ def test_role_graph_joins_nodes_to_frames() -> None:
     assert graphs.role_graph(DrawnGraph((), ())) is None
 
 
+def test_a_query_without_a_verb_has_edges_too() -> None:
+    nodes = (
+        DrawnNode(0, "a red car at night", "event", "", 0, 18),
+        DrawnNode(1, "red car", "entity", "", 2, 9),
+        DrawnNode(2, "night", "entity", "", 13, 18),
+    )
+    lines, roles, _ = graphs.role_graph(DrawnGraph(nodes, ()))["data"]
+    assert len(lines["x"]) == 6 and lines["y"][:2] == [0.0, -2.0] and roles["text"] == ["", ""]
+
+
 def test_loss_curve() -> None:
     loss, rate = graphs.loss_curve([[1, 3.2, 1e-4], [2, 3.0, 9e-5]])["data"]
     assert loss["y"] == [3.2, 3.0] and rate["y"] == [1e-4, 9e-5] and graphs.loss_curve([]) is None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from explorer.records import DrawnGraph, DrawnNode
+from explorer.records import DrawnEdge, DrawnGraph, DrawnNode
 from explorer.ui.charts.figures import Figure, full, label, layout
 from explorer.ui.present import clock, visible
 
@@ -23,6 +23,16 @@ def places(nodes: Sequence[DrawnNode]) -> dict[int, tuple[float, float]]:
     }
 
 
+def joined(graph: DrawnGraph) -> list[DrawnEdge]:
+    """The edges between the nodes of a graph; what no edge reaches hangs on the event, whose part it is."""
+    ids = {node.id for node in graph.nodes}
+    edges = [edge for edge in graph.edges if edge.source in ids and edge.target in ids]
+    event = next((node.id for node in graph.nodes if node.kind == "event"), None)
+    reached = {edge.target for edge in edges}
+    loose = [node.id for node in graph.nodes if node.kind != "event" and node.id not in reached]
+    return edges + [DrawnEdge(event, node, "") for node in loose if event is not None]
+
+
 def role_graph(graph: DrawnGraph) -> Figure | None:
     """The semantic roles of a query: nodes coloured by their best match, roles on the edges; a click on a node jumps.
 
@@ -33,7 +43,7 @@ def role_graph(graph: DrawnGraph) -> Figure | None:
     if not nodes:
         return None
     at = places(nodes)
-    edges = [edge for edge in graph.edges if edge.source in at and edge.target in at]
+    edges = joined(graph)
     lines = {
         "type": "scatter",
         "mode": "lines",
