@@ -221,8 +221,10 @@ def test_the_address_brings_back_the_search_its_weights_and_its_moment(page: Any
     search(page, "a man in a suit")
     page.locator("input[name=clip]").fill("1.8")
     page.locator("input[name=clip]").dispatch_event("input")
-    page.locator(".hx-card").nth(1).click()
-    page.wait_for_function("() => location.hash.includes('w=') && location.hash.includes('v=')", timeout=WAIT)
+    page.wait_for_function("() => location.hash.includes('w=')", timeout=WAIT)
+    page.locator(".hx-tail summary").click()
+    page.locator(".hx-tail .hx-card").first.click()
+    page.wait_for_function("() => location.hash.includes('v=film0001')", timeout=WAIT)
     chosen, address = page.locator(".hx-chosen").get_attribute("data-id"), page.url
     page.goto("about:blank")
     page.goto(address)
