@@ -153,6 +153,29 @@ def keep(
     )
 
 
+def keep_features(
+    store: Store,
+    task: Task,
+    info: VideoInfo,
+    features: FrameFeatures,
+    *,
+    encoder: FrameEncoder,
+    sampling: SamplingConfig,
+    damage: str,
+    notes: Sequence[str] = (),
+) -> None:
+    """Keep a file's features alone: its windows stay another encoder's, which goes on answering."""
+    store.keep_features(
+        task.file.fingerprint,
+        info=info,
+        features=features,
+        tower=encoder.tower_name,
+        sampling=sampling.key,
+        damage=damage,
+        notes=notes,
+    )
+
+
 def re_embed(store: Store, video_id: int, set_id: int, *, encoder: FrameEncoder, sampling: SamplingConfig) -> float:
     """Make a video's windows anew from kept features, without decoding; returns the seconds of video."""
     features, info, _ = store.set_features(set_id)

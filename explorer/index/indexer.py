@@ -21,7 +21,7 @@ from explorer.index.plan import Plan, make_plan
 from explorer.media.decode import Cancelled
 from explorer.media.gate import NotVideo, Unreadable
 from explorer.media.motion import belongs_to_photo
-from explorer.records import ExplorerError, Failure, Frames, Note, Progress
+from explorer.records import ExplorerError, Failure, FrameFeatures, Frames, Note, Progress, VideoInfo
 from explorer.store import drafts, others
 from explorer.store.database import is_full
 from explorer.store.rows import Root
@@ -52,6 +52,7 @@ def index(
     trust_smaller: bool = False,
     batch: int = BATCH,
     pace: Pace | None = None,
+    beside: bool = False,
 ) -> Iterator[Progress]:
     """Bring the store up to what the folders hold. Close the generator to stop: a video is done or it is not.
 
@@ -66,6 +67,8 @@ def index(
         trust_smaller: believe a folder that has suddenly become empty or much smaller.
         batch: frames encoded at once; more suits a GPU.
         pace: what a person at work asks of it; None goes on at full.
+        beside: keep features of the encoder's tower alone, so that another encoder's windows go on answering
+            (index.beside takes over from it).
 
     Yields:
         Progress in seconds of video; failures as they happen; the last record is 'done' with the summary
@@ -75,7 +78,7 @@ def index(
     Raises:
         ExplorerError: the disk is full or the database cannot be written; the work goes on where it stopped.
     """
-    run = _Run(store, encoder, decoder, sampling, stills, batch, pace or Pace("full"))
+    run = _Run(store, encoder, decoder, sampling, stills, batch, pace or Pace("full"), beside)
     plan = Plan()
     for item in make_plan(
         store,
@@ -91,7 +94,7 @@ def index(
         else:
             yield item
     run.expect(plan)
-    for video, set_id in plan.re_embed:
+    for video, set_id in [] if beside else plan.re_embed:
         run.re_embed(video.id, video.path, set_id)
         yield run.progress("encode", video.path)
     first, twins = _part_twins(plan.decode)
@@ -118,6 +121,7 @@ class _Run:
     stills: Stills | None
     batch: int
     pace: Pace
+    beside: bool
     started: float = field(default_factory=time.monotonic)
     seconds: float = 0.0  # of video, done
     bytes_done: int = 0
@@ -245,19 +249,23 @@ class _Run:
         damage = damage or DAMAGED_BEFORE * draft.damaged
         if _changed_meanwhile(task):
             raise ExplorerError(f"{task.file.path} changed while it was read; it is tried again at the next indexing")
-        embed.keep(
+        self._keep(task, draft.info, draft.features(), damage, notes)
+        del self.in_hand[task.video.id]
+        self.notes += [Note(task.file.path, note) for note in notes]
+        self._count(task, draft.info.duration, damage)
+
+    def _keep(self, task: Task, info: VideoInfo, features: FrameFeatures, damage: str, notes: tuple[str, ...]) -> None:
+        keep = embed.keep_features if self.beside else embed.keep
+        keep(
             self.store,
             task,
-            draft.info,
-            draft.features(),
+            info,
+            features,
             encoder=self.encoder,
             sampling=self.sampling,
             damage=damage,
             notes=notes,
         )
-        del self.in_hand[task.video.id]
-        self.notes += [Note(task.file.path, note) for note in notes]
-        self._count(task, draft.info.duration, damage)
 
     def _reuse(self, task: Task) -> bool:
         """Whether this content was decoded before, for this tower and sampling: then nothing is decoded."""
@@ -270,16 +278,7 @@ class _Run:
             features, info, damage = self.store.set_features(set_id)
             _refuse_motion(task, info.duration)
             notes = self.store.set_notes(set_id)
-            embed.keep(
-                self.store,
-                task,
-                info,
-                features,
-                encoder=self.encoder,
-                sampling=self.sampling,
-                damage=damage,
-                notes=notes,
-            )
+            self._keep(task, info, features, damage, tuple(notes))
             self.notes += [Note(task.file.path, note) for note in notes]
         except Exception as error:
             self._raise_if_ours(error)
@@ -304,11 +303,12 @@ class _Run:
         if not os.path.isdir(task.root):
             self._lost(task.root)
             return
-        if isinstance(error, NotVideo):
+        if isinstance(error, NotVideo) and not self.beside:
             others.set_aside(self.store.database, task.video.id, task.file, error.kind)
             return
         reason = _sentence(path, error)
-        if not isinstance(error, Unreadable) and os.path.exists(path) and not _changed_meanwhile(task):
+        known = isinstance(error, Unreadable) or not os.path.exists(path) or _changed_meanwhile(task)
+        if not (self.beside or known):
             self.store.mark_failed(task.video.id, task.file, reason=reason)
         self._list(path, reason)
 

@@ -99,7 +99,8 @@ class ModelCard:
     kind: str = "hcmi"  # hcmi | hgr
     tower: str = ""
     created: str = ""  # UTC, ISO 8601
-    size: int = 0  # bytes
+    size: int = 0  # bytes of weights, a downloaded tower's among them
+    index: int = 0  # bytes of features kept of this tower
     sha256: str = ""  # of its weights
     own: bool = False  # made here, so that it can be removed
     kept: bool = True  # False: it did not beat what it was trained against

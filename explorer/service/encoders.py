@@ -30,7 +30,7 @@ class Encoders:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._loaded: dict[str, Encoder] = {}
-        self._lock = threading.RLock()
+        self._lock, self._loading = threading.Lock(), threading.RLock()
 
     def folders(self) -> tuple[Path, Path]:
         """Where checkpoints are looked for: shipped, own."""
@@ -61,12 +61,25 @@ class Encoders:
         Raises:
             ExplorerError: unknown, damaged, or its tower is not on this machine.
         """
+        known = self._use(name)
+        if known is None:
+            with self._loading:  # searches with a model in memory go on meanwhile
+                known = self._use(name) or self._take_in(name, self.load(self.folder(name)))
+        return known
+
+    def _use(self, name: str) -> Encoder | None:
+        """An encoder in memory, which becomes the one used last."""
         with self._lock:
-            if name not in self._loaded:
-                encoder = self.load(self.folder(name))
-                self._loaded = dict(list(self._loaded.items())[-1:])  # beside it the newest of the others stays
-                self._loaded[name] = encoder
-            return self._loaded[name]
+            known = self._loaded.pop(name, None)
+            if known is not None:
+                self._loaded[name] = known
+            return known
+
+    def _take_in(self, name: str, encoder: Encoder) -> Encoder:
+        """Keep an encoder, and beside it the one used last."""
+        with self._lock:
+            self._loaded = {**dict(list(self._loaded.items())[-1:]), name: encoder}
+            return encoder
 
     def loaded(self, name: str) -> Encoder | None:
         """The encoder of a checkpoint where it is in memory."""
@@ -110,4 +123,4 @@ class Encoders:
 
     def _shared_tower(self, name: str) -> Tower | None:
         """The tower of a loaded encoder, where it is the same one: two models beside each other share its memory."""
-        return next((encoder.tower for encoder in self._loaded.values() if encoder.tower.name == name), None)
+        return next((encoder.tower for encoder in list(self._loaded.values()) if encoder.tower.name == name), None)

@@ -18,9 +18,18 @@ from explorer.service.judgements import Judgements
 from explorer.service.library import Library
 from explorer.service.models import Models
 from explorer.service.playback import Playback
-from explorer.service.requests import FineTuneRequest, IndexRequest, Request, SamplesRequest, TowerRequest
+from explorer.service.requests import (
+    FineTuneRequest,
+    IndexRequest,
+    MeasureRequest,
+    Request,
+    SamplesRequest,
+    SwitchRequest,
+    TowerRequest,
+)
 from explorer.service.search_caches import SearchCaches
 from explorer.service.searches import Searches
+from explorer.service.switching import Switch
 from explorer.service.teaching import Teaching
 from explorer.store.stills import Stills
 from explorer.store.store import Store
@@ -51,7 +60,7 @@ class Explorer:
         self.lock = DataLock(settings.data_dir) if writer else None
         try:
             self.desk = Desk(settings.data_dir)
-            self.models = Models(settings, self.desk, self._start)
+            self.models = Models(settings, self.desk, self._start, lambda: self.store)
             self._notices = [self.desk.notice, tell_changed_settings(settings.data_dir) if writer else ""]
             if writer:
                 self._open()
@@ -69,7 +78,10 @@ class Explorer:
         stop = self.library.stop_decoding
         self.jobs.register(IndexRequest, self.library.index, stop=stop)
         self.jobs.register(SamplesRequest, self.library.add_samples, stop=stop)
+        switch = Switch(self.settings, self.library, self.models, self.searches.caches)
+        self.jobs.register(SwitchRequest, switch.run, stop=switch.stop)
         self.jobs.register(TowerRequest, self.models.install_tower)
+        self.jobs.register(MeasureRequest, self.models.measure_speeds)
         self.jobs.register(FineTuneRequest, self.teaching.train_taught)
 
     # ---- parts

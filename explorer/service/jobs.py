@@ -13,13 +13,22 @@ from typing import TypeVar
 from explorer.config import from_dict
 from explorer.records import ExplorerError, Failure, Job, Progress
 from explorer.service.job_table import JobTable
-from explorer.service.requests import KINDS, FineTuneRequest, IndexRequest, Request, SamplesRequest, TowerRequest
+from explorer.service.requests import (
+    KINDS,
+    FineTuneRequest,
+    IndexRequest,
+    MeasureRequest,
+    Request,
+    SamplesRequest,
+    SwitchRequest,
+    TowerRequest,
+)
 from explorer.store.database import is_full
 from explorer.store.store import Store
 
 log = logging.getLogger(__name__)
 
-R = TypeVar("R", IndexRequest, SamplesRequest, TowerRequest, FineTuneRequest)
+R = TypeVar("R", IndexRequest, SamplesRequest, TowerRequest, SwitchRequest, MeasureRequest, FineTuneRequest)
 
 WRITE_EVERY = 0.25  # seconds between two records of one job in the table
 LISTED_FAILURES = 1000  # failures kept with a job; the library lists every failed file anyway

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +54,7 @@ class Library:
         self.settings, self.store, self.stills = settings, store, stills
         self._encoder, self._start, self.pace = encoder, start, pace
         self._worker: DecodeWorker | None = None
+        self._turn = threading.Lock()  # indexing and a change of the model change the index one after the other
 
     def folders(self) -> tuple[Folder, ...]:
         """The person's folders with their state and counts."""
@@ -130,14 +133,16 @@ class Library:
         """
         for folder in folders:
             self.store.add_root(checked_folder(folder, self.settings.data_dir))
-        encoder = encoder or self._encoder()
-        with DecodeWorker(self.settings.decoder, niceness=self.pace.niceness) as worker:
-            self._worker = worker
+        with ExitStack() as opened:
+            yield from self.wait_for_turn(opened)
+            worker = self._worker = opened.enter_context(
+                DecodeWorker(self.settings.decoder, niceness=self.pace.niceness)
+            )
             try:
                 for step in index(
                     self.store,
                     self.store.roots(),
-                    encoder=encoder,
+                    encoder=encoder or self._encoder(),  # asked for now: another model may have taken over meanwhile
                     decoder=worker,
                     stills=self.stills,
                     sampling=sampling or self.settings.sampling,
@@ -150,6 +155,12 @@ class Library:
                     yield step
             finally:
                 self._worker = None
+
+    def wait_for_turn(self, opened: ExitStack) -> Iterator[Progress]:
+        """Wait until no other work changes the index; the turn is given back when `opened` is closed."""
+        while not self._turn.acquire(timeout=0.25):
+            yield Progress("waiting")
+        opened.callback(self._turn.release)
 
     def add_samples(self, request: SamplesRequest) -> Iterator[Progress]:
         """Make the sample library and index it in this thread."""

@@ -32,6 +32,23 @@ class TowerRequest:
 
 
 @dataclass(frozen=True)
+class SwitchRequest:
+    """Let another model answer: a checkpoint of this machine, or a tower that is fetched or copied first."""
+
+    checkpoint: str = ""
+    tower: str = ""
+
+    def __post_init__(self) -> None:
+        if bool(self.checkpoint) == bool(self.tower):
+            raise ValueError("name a checkpoint or a tower, one of them")
+
+
+@dataclass(frozen=True)
+class MeasureRequest:
+    """Measure how quickly each CLIP of the list would encode on this machine."""
+
+
+@dataclass(frozen=True)
 class FineTuneRequest:
     """The choices of a fine-tune, the same for the page and the command line; None takes the default."""
 
@@ -84,10 +101,14 @@ class EvaluateRequest:
             raise ExplorerError("a benchmark needs --annotations DIR, the folder of its annotation files")
 
 
-Request = IndexRequest | SamplesRequest | TowerRequest | FineTuneRequest  # what a job can be asked to do
+Request = (
+    IndexRequest | SamplesRequest | TowerRequest | SwitchRequest | MeasureRequest | FineTuneRequest
+)  # what a job can be asked to do
 KINDS: dict[type[Request], str] = {  # as the table of jobs names them
     IndexRequest: "index",
     SamplesRequest: "samples",
     TowerRequest: "download",
+    SwitchRequest: "switch",
+    MeasureRequest: "measure",
     FineTuneRequest: "train",
 }

@@ -48,7 +48,9 @@ class SearchCaches:
         self._libraries: dict[str, StoredLibrary] = {}
         self._banks: dict[str, Sequence[TextFeatures]] = {}
         self._calibrations: dict[str, tuple[float, Calibration | None]] = {}
+        self._making: dict[str, threading.Lock] = {}  # encoder -> held while its null is made
         self._guard = threading.RLock()
+        self.exchange = threading.Lock()  # held while the answering model and its index change
 
     def encode(
         self, text: str, model: str | None = None, phrase_weights: Mapping[str, float] | None = None
@@ -60,11 +62,19 @@ class SearchCaches:
         query = self.reading.parse(text, tower=encoder.tower_name)
         key = (encoder.name, query, query.notes, tuple(sorted((phrase_weights or {}).items())))
         with self._guard:
-            if key not in self._encoded:
-                self._encoded[key] = find.encode_query(encoder, query, phrase_weights)
+            known = self._encoded.get(key)
+        if known is None:  # outside the guard: others need not wait for a tower that is slow
+            known = find.encode_query(encoder, query, phrase_weights)
+            with self._guard:
+                known = self._encoded.setdefault(key, known)
                 while len(self._encoded) > ENCODED_KEPT:
                     self._encoded.popitem(last=False)
-            return encoder, self._encoded[key]
+        return encoder, known
+
+    def answered_before(self, encoder: Encoder) -> bool:
+        """Whether another model has taken over from an encoder, waiting for one that just does."""
+        with self.exchange:
+            return self.encoder(None).name != encoder.name
 
     def rank(self, encoder: Encoder, encoded: EncodedQuery) -> Scored | None:
         """The scored candidates of a query, from memory while the library is the same.
@@ -126,6 +136,8 @@ class SearchCaches:
 
         library = self.library(encoder)
         with self._guard:
+            making = self._making.setdefault(encoder.name, threading.Lock())
+        with making:  # one null a model at a time; searches with another model go on
             made, known = self._calibrations.get(encoder.name, (0.0, None))
             fresh = known is not None and (
                 known.generation == library.generation or time.monotonic() - made < CALIBRATION_SECONDS

@@ -82,9 +82,16 @@ class Searches:
 
         began = time.perf_counter()
         encoder, encoded = self.caches.encode(text, model, phrase_weights)
+        try:
+            scored = self.caches.rank(encoder, encoded)
+        except ExplorerError:
+            if model is not None or not self.caches.answered_before(encoder):
+                raise
+            encoder, encoded = self.caches.encode(text, None, phrase_weights)
+            scored = self.caches.rank(encoder, encoded)
         judgements = self.judgements.of(encoded.query.text)
         result = find.present(
-            self.caches.rank(encoder, encoded),
+            scored,
             encoded,
             library=self.caches.library(encoder),
             encoder=encoder,

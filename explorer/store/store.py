@@ -320,6 +320,59 @@ class Store:
             connection.execute("UPDATE videos SET set_id = ? WHERE id = ?", (set_id, video_id))
             writes.replace_windows(connection, video_id, windows, vectors, encoder)
 
+    def keep_features(
+        self,
+        fingerprint: str,
+        *,
+        info: VideoInfo,
+        features: FrameFeatures,
+        tower: str,
+        sampling: str,
+        damage: str = "",
+        notes: Sequence[str] = (),
+    ) -> int:
+        """Keep features of a file's content beside those of other towers; no window changes. The set's number."""
+        with self.database.write() as connection:
+            return writes.keep_set(connection, fingerprint, info, features, tower, sampling, as_text(damage), notes)
+
+    def drop_windows_of_others(self, encoder: str) -> int:
+        """Take away every window that another encoder made; how many there were."""
+        with self.database.write() as connection:
+            gone = connection.execute(
+                "DELETE FROM windows WHERE encoder_id NOT IN (SELECT id FROM encoders WHERE name = ?)", (encoder,)
+            ).rowcount
+            writes.touch(connection, removals=gone > 0)
+        return gone
+
+    def count_frames(self) -> int:
+        """Frames kept of the videos that are indexed, each content once a video."""
+        with self.database.read() as connection:
+            row = connection.execute(
+                "SELECT coalesce(sum(s.frames), 0) FROM videos v JOIN feature_sets s ON s.id = v.set_id"
+            ).fetchone()
+        return int(row[0])
+
+    def tower_sizes(self) -> dict[str, int]:
+        """tower -> bytes of the features kept of it, videos of the library or not."""
+        with self.database.read() as connection:
+            return dict(
+                connection.execute(
+                    "SELECT tower, sum(frames * (2 * dim + 8)) FROM feature_sets GROUP BY tower"
+                ).fetchall()
+            )
+
+    def forget_tower(self, tower: str) -> int:
+        """Drop the features of a tower that no window stands on; how many sets went."""
+        with self.database.write() as connection:
+            sets = connection.execute(
+                "SELECT id FROM feature_sets WHERE tower = ? AND id NOT IN "
+                "(SELECT set_id FROM videos WHERE set_id IS NOT NULL)",
+                (tower,),
+            ).fetchall()
+            for (set_id,) in sets:
+                feature_rows.delete_set(connection, set_id)
+        return len(sets)
+
     # ---- what search asks
 
     def candidate_features(self, window_ids: Sequence[int]) -> Candidates:

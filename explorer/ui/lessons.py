@@ -77,7 +77,8 @@ def metric_rows(rows: Mapping[str, Recalls]) -> tuple[Row, ...]:
 def model_of(card: ModelCard) -> Model:
     """One model: what it is and how well it finds."""
     facts = [card.kind.upper(), f"tower {card.tower or '?'}"]
-    facts += [size(card.size)] if card.size else []
+    facts += [f"{size(card.size)} of weights"] if card.size else []
+    facts += [f"{size(card.index)} of index"] if card.index else []
     facts += [card.created[:16]] if card.created else []
     tables = tuple(Table(found.data, metric_rows(found.rows)) for found in card.measured if found.rows)
     return Model(card, " · ".join(facts), tables)

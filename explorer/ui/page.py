@@ -105,7 +105,9 @@ def build(explorer: Explorer) -> gr.Blocks:
         library_shown.select(
             opened_library(explorer), library["filter"], [*library["panels"], library["videos"]], **TELL
         )
-        models_shown.select(opened_models(explorer), None, [models["models"], models["doctor"]], **TELL)
+        models_shown.select(
+            opened_models(explorer), None, [models["models"], models["choices"], models["doctor"]], **TELL
+        )
         teach_shown.select(opened_teach(explorer), None, [teach["video"], teach["captions"], *teach["panels"]], **TELL)
     return page
 
@@ -151,8 +153,9 @@ def opened_library(explorer: Explorer) -> Listener:
 def opened_models(explorer: Explorer) -> Listener:
     """The Models tab was opened."""
 
-    def run() -> tuple[str, str]:
-        return lessons.models(explorer.models.list()), lessons.doctor(explorer.doctor())
+    def run() -> tuple[str, str, str]:
+        cards = lessons.models(explorer.models.list())
+        return cards, models_tab.choices(explorer), lessons.doctor(explorer.doctor())
 
     return run
 

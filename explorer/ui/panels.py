@@ -16,7 +16,9 @@ KINDS = {
     "train": "Fine-tuning",
     "proxy": "Making a playable copy",
     "samples": "Sample library",
-    "download": "Download",
+    "switch": "Changing the model",
+    "measure": "Measuring speeds",
+    "download": "Changing the model",
     "tower": "Download",
 }
 OF_VIDEO = ("index", "samples", "proxy")  # work counted in seconds of video

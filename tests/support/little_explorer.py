@@ -34,6 +34,7 @@ from explorer.records import (
 )
 from explorer.service.adding import Offer
 from explorer.service.answers import Fact, Folder, Lesson, ModelCard, Playable, Status, Video
+from explorer.service.choosing import CHOICES, Offered
 from explorer.service.judgements import Judgement, Judgements, arrange
 from explorer.service.recalls import measured_sets
 from explorer.service.requests import FineTuneRequest
@@ -86,6 +87,8 @@ class LittleExplorer:
             roll_back=lambda: self.use("starter"),
             remove=lambda name: self.told.append(("remove", name)),
             look_at_tower=lambda wanted: Offer(wanted, 605, False),
+            offers=lambda: tuple(Offered(choice, "Standard", False, False, None, None) for choice in CHOICES),
+            measure=lambda: self._start("measure"),
             add_tower=self.add_tower,
         )
         self.teaching = SimpleNamespace(

@@ -412,7 +412,8 @@ def test_what_the_service_wants_known_is_on_the_page_and_can_be_put_away(explore
 
 
 def test_opening_the_models_tab_shows_models_and_checks(explorer: LittleExplorer) -> None:
-    models, doctor = page.opened_models(explorer)()
+    models, choices, doctor = page.opened_models(explorer)()
+    assert "SigLIP 2" in choices and "research only" in choices and choices.count('data-act="choose"') == 7
     assert "starter-hgr" in models and "PyAV" in doctor and doctor == models_tab.checking(explorer)()
 
 
@@ -508,8 +509,10 @@ def test_a_job_offers_what_its_state_allows(state: str, buttons: list[str]) -> N
 
 def test_models_are_used_measured_and_added_with_consent(explorer: LittleExplorer) -> None:
     assert "hx-current" in lessons.models(explorer.models.list()) and "58.2" in lessons.models(explorer.models.list())
-    models_tab.use(explorer, None, {"value": "starter-hgr"})
+    models_tab.change(explorer, None, {"action": "use", "value": "starter-hgr"})
     assert explorer.current == "starter-hgr"
+    chosen, _ = models_tab.choose(explorer, None, {"action": "choose", "value": "ViT-B-16-SigLIP2/webli"})
+    assert "1.5 GB" in chosen and "Apache-2.0: any use" in chosen and "Agree and download" in chosen
     asked = models_tab.looking(explorer)("ViT-B-32/openai")
     assert "605.0 MB" in asked and "Agree and download" in asked and explorer.told == []
     models_tab.agree(explorer, None, {"value": "ViT-B-32/openai"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from copy import deepcopy
@@ -161,8 +161,6 @@ def wrap(
     from open_clip.model import get_model_preprocess_cfg
 
     config = get_model_preprocess_cfg(model)
-    height, width = config["size"] if isinstance(config["size"], (tuple, list)) else (config["size"], config["size"])
-    fit = "squash" if config.get("resize_mode") == "squash" else "crop"
     mean = config.get("mean", (0.48145466, 0.4578275, 0.40821073))  # OpenAI's, open_clip's default
     std = config.get("std", (0.26862954, 0.26130258, 0.27577711))
     return Tower(
@@ -171,10 +169,16 @@ def wrap(
         name=name,
         mean=tuple(mean),
         std=tuple(std),
-        size=FrameSize(height, width, fit),
+        size=frame_size(config["size"], config),
         device=device,
         dtype=dtype,
     )
+
+
+def frame_size(size: int | Sequence[int], pixels: Mapping[str, Any]) -> FrameSize:
+    """The pixels a model asks for: (height, width) or the side of a square, whole or cut as it was trained."""
+    height, width = (size, size) if isinstance(size, int) else size
+    return FrameSize(height, width, "squash" if pixels.get("resize_mode") == "squash" else "crop")
 
 
 def default_folder() -> Path:

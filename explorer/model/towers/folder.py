@@ -91,7 +91,7 @@ def _beside(path: Path) -> Path | None:
     return path.parent if any((path.parent / name).is_file() for name in VOCABULARIES) else None
 
 
-def own_towers(towers: Path) -> list[OwnTower]:
+def list_towers(towers: Path) -> list[OwnTower]:
     """Every tower of the data folder, by name."""
     found = []
     for record in sorted(towers.glob(f"*/{RECORD}")):

@@ -87,11 +87,11 @@ def test_each_family_comes_whole_and_is_what_open_clip_makes_of_it(
 
 def test_the_record_names_where_it_came_from_and_the_list_its_size(served: Hub, towers: Path) -> None:
     brought(FAMILIES[3], towers)
-    (own,) = folder.own_towers(towers)
+    (own,) = folder.list_towers(towers)
     assert own.name == FAMILIES[3].name and own.source == f"{FAMILIES[3].repository}@{COMMIT}"
     assert own.size > len(served.files[FAMILIES[3].repository, folder.WEIGHTS])
     folder.remove(own.name, towers)
-    assert folder.own_towers(towers) == [] and folder.find(own.name, towers) is None
+    assert folder.list_towers(towers) == [] and folder.find(own.name, towers) is None
 
 
 def test_a_half_brought_tower_is_not_there_and_goes_on_later(served: Hub, towers: Path) -> None:
@@ -100,7 +100,7 @@ def test_a_half_brought_tower_is_not_there_and_goes_on_later(served: Hub, towers
     next(step for step in steps if step.done)
     steps.close()
     served.rate = 0
-    assert folder.find(FAMILIES[0].name, towers) is None and folder.own_towers(towers) == []
+    assert folder.find(FAMILIES[0].name, towers) is None and folder.list_towers(towers) == []
     brought(FAMILIES[0], towers)
     assert served.starts()[-1] > 0 and load(FAMILIES[0].name, towers).name == FAMILIES[0].name
 
@@ -183,7 +183,7 @@ def test_two_files_of_one_architecture_live_side_by_side(
     other = {name: -value for name, value in load_file(files / "small-clip.safetensors").items()}
     save_file(other, tmp_path / "small-clip.safetensors")
     names = [adopt(path / "small-clip.safetensors", "small-clip", towers) for path in (files, tmp_path)]
-    assert len(set(names)) == 2 and [tower.name for tower in folder.own_towers(towers)] == sorted(names)
+    assert len(set(names)) == 2 and [tower.name for tower in folder.list_towers(towers)] == sorted(names)
     vectors = [load(name, towers).encode_texts(["a dog"]) for name in names]
     assert not np.allclose(*vectors, atol=1e-3)
 
