@@ -49,7 +49,8 @@ def take_over(
     known = sorted((video, set_id) for video, (set_id, _) in found.items() if set_id is not None)
     if found and not known:
         raise ExplorerError(
-            "none of your videos can be read now, so the present model goes on answering; connect their drive and resume"
+            "none of your videos can be read now, so the present model goes on answering; "
+            "connect their drive and resume"
         )
     made: list[Made] = []
     shown = 0.0
