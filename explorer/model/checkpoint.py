@@ -181,7 +181,13 @@ def _describe_folder(folder: Path) -> dict[str, Any]:
         return {"name": folder.name, "folder": str(folder), "error": str(error)}
 
 
-def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], float] | None = None) -> list[Path]:
+def prune(
+    parent: Path,
+    *,
+    keep: int = 2,
+    score: Callable[[dict[str, Any]], float] | None = None,
+    among: Callable[[dict[str, Any]], bool] | None = None,
+) -> list[Path]:
     """Remove all but the `keep` newest checkpoints of a folder, the best one and those whose towers these use;
     returns what went.
 
@@ -189,12 +195,13 @@ def prune(parent: Path, *, keep: int = 2, score: Callable[[dict[str, Any]], floa
         parent: the folder of checkpoint folders.
         keep: at least 1, counted by "created".
         score: description -> higher is better; None keeps no best one. Ties go to the newer.
+        among: description -> whether it is counted and may go; None is all.
 
     A damaged checkpoint is neither counted nor removed: a person may still want to see it.
     """
     if keep < 1:
         raise ValueError(f"keep must be at least 1, not {keep}")
-    sound = [item for item in list_checkpoints(parent) if "error" not in item]
+    sound = [item for item in list_checkpoints(parent) if "error" not in item and (among is None or among(item))]
     ordered = sorted(sound, key=lambda item: (item["created"], item["name"]), reverse=True)  # newest first
     kept = {item["folder"] for item in ordered[:keep]}
     if score is not None and ordered:

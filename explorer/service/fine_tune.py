@@ -160,8 +160,11 @@ def save_model(
         of = choices.base if TOWER_FILE in base["files"] else base.get("tower_of")
         save(parent / name, model, {**about, "tower": base["tower"], "tower_of": of})
     prune(
-        parent, keep=KEPT_MODELS, score=lambda description: description["name"] == choices.base
-    )  # which may answer now
+        parent,
+        keep=KEPT_MODELS,
+        score=lambda description: description["name"] == choices.base,  # which may answer now
+        among=lambda description: bool(description.get("base")),  # a CLIP that was added is no fine-tune, and stays
+    )
     encoders.forget(name)
     return name
 

@@ -266,6 +266,14 @@ def test_list_shows_sound_and_broken(tmp_path: Path) -> None:
     assert ["error" in item for item in found] == [False, True, False]
 
 
+def test_a_clip_that_was_added_stays_however_many_fine_tunes_come_after_it(tmp_path: Path) -> None:
+    save(tmp_path / "clip", trained(), {"tower": "ViT-B-32/openai"})
+    for number in range(3):
+        save(tmp_path / f"tuned-{number}", trained(), {"tower": "ViT-B-32/openai", "base": "clip"})
+    removed = prune(tmp_path, keep=1, among=lambda item: bool(item.get("base")))
+    assert sorted(path.name for path in removed) == ["tuned-0", "tuned-1"] and (tmp_path / "clip").is_dir()
+
+
 def test_prune_keeps_the_newest_two_and_the_best(tmp_path: Path) -> None:
     for number, recall in enumerate((50.0, 61.0, 55.0, 61.0, 40.0, 30.0)):
         save(tmp_path / f"step-{number}", trained(), {"tower": "starter", "metrics": {"R@1": recall}})
