@@ -71,7 +71,7 @@ def test_evaluate_gives_the_promised_object(library: tuple[Path, str], tmp_path:
     ("arguments", "words"),
     [
         (("search", "", "--data-dir", "DATA"), "empty"),
-        (("search", '"open quote', "--data-dir", "DATA"), "quote"),
+        (("search", "dog longer:30 shorter:10", "--data-dir", "DATA"), "leave no duration"),
         (("search", "dog", "--data-dir", "NOWHERE"), "index"),
         (("index", "/no/such/folder", "--data-dir", "DATA"), "no folder"),
         (("search", "dog", "--data-dir", "DATA", "--checkpoint", "no-such"), "no checkpoint"),
