@@ -69,7 +69,8 @@ def recorded(file: VideoFile, created: float | None) -> Recorded:
     """When a file was recorded and what says so.
 
     Args:
-        file: its path and own time; created: seconds since the epoch as its container says, None where it does not.
+        file: its path and own time.
+        created: seconds since the epoch as its container says, None where it does not.
     """
     if created is not None:
         return Recorded(created, "container")

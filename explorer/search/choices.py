@@ -68,8 +68,12 @@ def nearest(
 
     Args:
         texts: features of the choices.
-        video_id, start, end: the moment, in seconds.
-        library, encoder, weights: those of the search.
+        video_id: the file.
+        start: seconds, of the moment.
+        end: seconds, where it ends.
+        library: the index.
+        encoder: the checkpoint that made it.
+        weights: of the levels, as in the search.
     """
     if len(texts) == 1:
         return 0

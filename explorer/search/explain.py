@@ -142,7 +142,8 @@ def explain(
     Args:
         text: the encoded query; phrases of weight 0 are left out.
         video_id: the file.
-        start, end: seconds, of the moment shown.
+        start: seconds, of the moment shown.
+        end: seconds, where it ends.
         library: the index.
         encoder: the checkpoint that made it.
         weights: of the levels, for the curve.

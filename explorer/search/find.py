@@ -155,7 +155,8 @@ def present(
         scored: of `rank`; None where nothing passed the filters. The choices of a query are ranked here, each by
             itself.
         encoded: the query.
-        library, encoder: those of `rank`.
+        library: that of `rank`.
+        encoder: that of `rank`.
         weights: of the levels, by which hits are ordered.
         calibration: what chance gives in this library; None calls every hit likely.
         k: hits wanted.

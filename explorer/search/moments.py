@@ -137,7 +137,8 @@ def same_film(first: WindowBatch, second: WindowBatch) -> bool:
     frame must agree as well, except where nothing moves in either file.
 
     Args:
-        first, second: windows spread over each file, by time.
+        first: windows spread over one file, by time.
+        second: those of the other.
     """
     if not np.array_equal(first.first, second.first) or not np.array_equal(first.mask, second.mask):
         return False

@@ -24,7 +24,8 @@ def draw(
         text: the query, filters taken out.
         encoder: HGR scores nodes by its own levels; any other model by its tower, the node's words as a prompt.
         library: the index; None draws the graph alone.
-        video_id, time: the moment whose frames are asked.
+        video_id: the file whose frames are asked.
+        time: seconds, of the moment in it.
     """
     from explorer.language.phrases import graph
 

@@ -97,6 +97,7 @@ def captioned_material(
         library: indexes the folder, so that a second measurement decodes nothing.
         encoder: makes the features.
         captions: their files are names in the folder.
+        folder: of the videos.
         sampling: which frames are kept; None takes the settings'.
 
     Raises:

@@ -50,6 +50,9 @@ def chip(phrase: Phrase, match: Match | None, weight: float, *, unread: str = ""
     """One phrase of the query: found or not in the selected moment, where, and how much it counts.
 
     Args:
+        phrase: as it was typed or parsed.
+        match: where the selected moment met it; None where nothing is selected.
+        weight: of the phrase; 0 is off.
         unread: what the model looks for in the place of phrases; empty where phrases are what it reads.
     """
     state = state_of(match, weight)

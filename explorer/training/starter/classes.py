@@ -71,7 +71,9 @@ def name_space(classes: ClassTexts, wheel: Tensor, start: Tensor, shares: Tensor
     """The K directions in which the class names differ most, centred on the mean text and on the mean photo.
 
     Args:
-        wheel, start: (C, 384) outputs of both text towers for the captions of training.
+        wheel: (C, 384) outputs of the wheel's text tower for the captions of training.
+        start: (C, 384) those of the text tower that training begins with.
+        classes: what is known of the classes.
         shares: (P, 1000) class shares of the photos of training.
         dim: K.
     """

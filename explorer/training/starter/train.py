@@ -121,7 +121,11 @@ def train(
     """All stages; test is reported once; writes the checkpoint folder.
 
     Args:
-        data: Flickr8k. more: folder of further sources. out: the folder. cache: for what is computed once.
+        data: Flickr8k.
+        more: folder of further sources.
+        out: the checkpoint's folder.
+        cache: for what is computed once.
+        config: what can be chosen.
         towers: tower.safetensors of an earlier run whose late layers are gone on from.
         every_label: False leaves every fourth label out of training, to try a choice on words never seen.
 
