@@ -156,12 +156,15 @@ class _Copies:
     """Which files of a ranking are copies of a better one: the same bytes, or the same film over its whole length.
 
     Args:
+        batch: the candidates.
         videos: rows of the files.
-        spread: video id -> windows spread over the file; asked for files of equal duration only.
+        spread: video id -> windows spread over the file; asked where a candidate of both looks the same.
     """
 
-    def __init__(self, videos: Mapping[int, VideoRow], spread: Callable[[int], WindowBatch]) -> None:
-        self.videos, self.spread = videos, spread
+    def __init__(
+        self, batch: WindowBatch, videos: Mapping[int, VideoRow], spread: Callable[[int], WindowBatch]
+    ) -> None:
+        self.batch, self.videos, self.spread = batch, videos, spread
         self.leader: dict[int, int] = {}  # file -> the first file seen that it is a copy of, or itself
 
     def leads(self, video_id: int) -> bool:
@@ -183,8 +186,20 @@ class _Copies:
         first, second = self.videos[known], self.videos[new]
         if second.fingerprint and first.fingerprint == second.fingerprint:
             return True
-        near = abs(first.duration - second.duration) <= SAME_DURATION
-        return near and same_film(self.spread(known), self.spread(new))
+        if abs(first.duration - second.duration) > SAME_DURATION or not self._meet(known, new):
+            return False
+        return same_film(self.spread(known), self.spread(new))
+
+    def _meet(self, known: int, new: int) -> bool:
+        """Whether candidates at the same place of both files look the same: costs nothing, unlike reading both."""
+        place = {int(self.batch.first[row]): row for row in np.flatnonzero(self.batch.video_ids == known)}
+        for row in np.flatnonzero(self.batch.video_ids == new).tolist():
+            other = place.get(int(self.batch.first[row]))
+            if other is not None:
+                both = self.batch.mask[row] & self.batch.mask[other]
+                a, b = (self.batch.features[i, both].astype(np.float32) for i in (row, other))
+                return float((a * b).sum(1).mean()) > SAME_FILE_COSINE
+        return False
 
 
 def moments(
@@ -219,7 +234,7 @@ def moments(
     limit = k if per_file is None or len(set(paths)) == 1 else per_file
     found: list[Moment] = []
     curves: dict[int, FileCurve] = {}
-    copies = _Copies(videos, spread)
+    copies = _Copies(batch, videos, spread)
     for row in order(totals, paths, batch.start).tolist():
         video_id = int(batch.video_ids[row])
         taken = [moment for moment in found if moment.video_id == video_id]
