@@ -92,7 +92,8 @@ def test_a_thumb_moves_the_hit_at_once_and_for_the_same_words_later(page: Any) -
     search(page, "a white rabbit")
     assert page.locator(".hx-judged").count() == 0
     search(page, "A man in a suit")
-    page.locator(".hx-judged.hx-wrong").wait_for(timeout=WAIT)
+    page.locator(".hx-judged.hx-wrong").wait_for(timeout=WAIT, state="attached")
+    page.evaluate("() => document.querySelectorAll('.hx-tail').forEach((tail) => { tail.open = true; })")
     assert names(page)[-1] == before[0]
     page.locator(".hx-undo").click()
     page.wait_for_function("() => !document.querySelector('.hx-judged')", timeout=WAIT)
