@@ -16,7 +16,8 @@ class Paced(Protocol):
 
 
 S = TypeVar("S", bound=Paced)
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def for_a_person(answer: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:

@@ -131,7 +131,8 @@ class TextTower(nn.Module):
         self.transformer = MiniLM()
         weights = {name: value for name, value in load_file(file).items() if not name.startswith(UNUSED)}
         self.transformer.load_state_dict(weights)
-        self.pooler, self.proj = MeanPooler(), nn.Linear(WIDTH, dim, bias=False)
+        self.pooler = MeanPooler()
+        self.proj: nn.Module = nn.Linear(WIDTH, dim, bias=False)
         self.config = SimpleNamespace(pad_token_id=PAD)
 
     def forward(self, tokens: Tensor) -> Tensor:

@@ -156,8 +156,9 @@ def hierarchy_loss(pair: Pair, pooled: Tensor, material: Material, drawn: Drawn,
     loss = _hierarchical(pair, texts, images[:, None], positives, ignored, config)
     whole = len(images) // config.show * config.show
     shows = images[:whole].view(-1, config.show, images.shape[1])
-    related = (_any_photo(table[:whole, :whole], config.show) for table in (positives, ignored))
-    loss = loss + config.show_weight * _hierarchical(pair, _first(texts, whole), shows, *related, config)
+    right = _any_photo(positives[:whole, :whole], config.show)
+    apart = _any_photo(ignored[:whole, :whole], config.show)
+    loss = loss + config.show_weight * _hierarchical(pair, _first(texts, whole), shows, right, apart, config)
     return loss + config.joint_weight * part_loss(pair, pooled, outputs, material, drawn, config)
 
 
