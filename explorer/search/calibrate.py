@@ -257,7 +257,8 @@ def appraise(encoder: Encoder, calibration: Calibration | None, scored: Scored, 
     count, unknown = len(scored.batch), np.full((len(scored.batch), 3), np.nan)
     chance = None if calibration is None else chance_of(calibration, form)
     if calibration is None or chance is None:
-        return Appraisal(np.full(count, 0.5), ("likely",) * count, unknown, np.ones((len(phrases), count), bool))
+        likely: list[Strength] = ["likely"] * count
+        return Appraisal(np.full(count, 0.5), tuple(likely), unknown, np.ones((len(phrases), count), bool))
     above = chance.above(fit(calibration, scored, form=form))
     strengths = tuple(strength(value, form) for value in above.tolist())
     if form == "picture":

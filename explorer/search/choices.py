@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from explorer.records import Hit, LevelWeights, Phrase, Query, SearchResult
+from explorer.records import Hit, LevelWeights, Phrase, Query, SearchResult, TextFeatures
 from explorer.search import score
 from explorer.search.explain import moment_batch
 from explorer.search.retrieve import Library
@@ -55,7 +55,7 @@ def phrases_of(query: Query, results: Sequence[SearchResult]) -> tuple[Phrase, .
 
 
 def nearest(
-    texts: Sequence[object],
+    texts: Sequence[TextFeatures],
     video_id: int,
     start: float,
     end: float,
@@ -64,7 +64,7 @@ def nearest(
     encoder: Encoder,
     weights: LevelWeights,
 ) -> int:
-    """Which of several texts (TextFeatures) a moment meets best: the one to explain it by.
+    """Which of several texts a moment meets best: the one to explain it by.
 
     Args:
         texts: features of the choices.

@@ -280,6 +280,7 @@ def _hit(
 ) -> Hit:
     matches = _matches(scored, row, times, labels, appraisal.phrases_found[:, row])
     shares = appraisal.shares[row]
+    video_level, clip, frame = scored.scores[row].tolist()
     return Hit(
         video_id=video.id,
         public_id=video.public_id,
@@ -287,7 +288,7 @@ def _hit(
         start=moment.start,
         end=moment.end,
         still=moment.still,
-        scores=LevelScores(*scored.scores[row].tolist(), total=moment.total),
+        scores=LevelScores(video_level, clip, frame, moment.total),
         agreement=float(calibrate.agreement(shares)) if np.isfinite(shares).all() else 0.0,
         matches=matches,
         duration=video.duration,

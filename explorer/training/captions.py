@@ -78,8 +78,10 @@ def _spans(line: Line, path: Path, count: int) -> list[Span]:
     listed = _value(line, SPAN_FIELDS)
     if listed is None:
         return [_span(line, path, (_value(line, START_FIELDS), _value(line, END_FIELDS)))] * count
-    pairs = listed if isinstance(listed, list) and listed and isinstance(listed[0], list) else [listed]
-    if not all(isinstance(pair, list) and len(pair) == 2 for pair in pairs) or len(pairs) not in (1, count):
+    several = isinstance(listed, list) and bool(listed) and isinstance(listed[0], list)
+    rows = listed if isinstance(listed, list) and several else [listed]
+    pairs = [row for row in rows if isinstance(row, list) and len(row) == 2]
+    if len(pairs) != len(rows) or len(pairs) not in (1, count):
         raise ExplorerError(
             f"{path}, line {line.number}: timestamps must be [start, end] for each of {count} captions; mend the line"
         )

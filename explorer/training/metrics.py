@@ -52,8 +52,8 @@ def _check(similarity: np.ndarray, correct: np.ndarray) -> None:
 
 def summarise(found: np.ndarray) -> RetrievalMetrics:
     """Recalls in percent, median and mean of ranks (Q,)."""
-    recalls = [100.0 * float(np.mean(found <= k)) for k in (1, 5, 10)]
-    return RetrievalMetrics(*recalls, median_rank=float(np.median(found)), mean_rank=float(np.mean(found)))
+    first, five, ten = (100.0 * float(np.mean(found <= k)) for k in (1, 5, 10))
+    return RetrievalMetrics(first, five, ten, float(np.median(found)), float(np.mean(found)))
 
 
 def retrieval(similarity: np.ndarray, correct: np.ndarray) -> RetrievalMetrics:
