@@ -56,7 +56,7 @@ def stop_job(app: Explorer, job_id: int, kind: str, figures: Figures, *, after: 
 
 def _lasting(app: Explorer) -> set[int]:
     """Processes that are meant to stay."""
-    worker = app._worker
+    worker = app.library._worker
     return {worker.pid} if worker is not None and worker.pid else set()
 
 

@@ -71,7 +71,7 @@ def run(folder: Path, *, videos: int) -> list[str]:
             else [f"with space again the job is {app.jobs.list()[0].state}: {app.jobs.list()[0].error}"]
         )
         wrong += [f"at the end: {one}" for one in findings(app)] + compare(app.store, folder)
-        print(f"with space again the job was done after {gone_on or 0:.1f} s, {app.status()['videos']} videos")
+        print(f"with space again the job was done after {gone_on or 0:.1f} s, {app.status().videos} videos")
     return wrong
 
 

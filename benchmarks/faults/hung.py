@@ -97,7 +97,7 @@ def hang(worker: DecodeWorker, path: str, way: str) -> float:
         clip = worker.open(path, sampling=DENSE, size=SIZE, still_width=0)
         frames = iter(clip)
         next(frames)
-        clip._budget.left = PATIENCE
+        clip._budget.left = clip._budget.given = PATIENCE
     if way.startswith("stopped"):
         os.kill(worker.pid or 0, signal.SIGSTOP)
     worker.patience, began = PATIENCE, time.monotonic()

@@ -124,7 +124,8 @@ def raised(action: str, folder: Path) -> str:
             (data / "settings.json").write_text('{"port": "seven"}')
             Settings.load(data_dir=data)
         elif action == "search before indexing":
-            Explorer(settings_for(data), writer=False)
+            with Explorer(settings_for(data), writer=False) as app:
+                app.searches.search("red")
         elif action == "second writer":
             with Explorer(settings_for(data)):
                 Explorer(settings_for(data))
