@@ -132,7 +132,8 @@ def test_keys_work_from_the_focused_player_and_the_search_box_shows_its_focus(pa
 
 def test_charts_are_drawn_anew_for_another_width_also_while_their_tab_is_away(page: Any) -> None:
     search(page, "a bicycle in a street")
-    fits = "() => { const b = document.querySelector('.hx-curve'); return b.clientHeight > 60 && b.layout && b.layout.width === b.clientWidth; }"
+    page.evaluate("() => { document.querySelector('#hx-graph details').open = true; }")
+    fits = "() => { const b = document.querySelector('#hx-graph .hx-figure'); return b.clientHeight > 60 && b.layout && b.layout.width === b.clientWidth; }"
     page.wait_for_function(fits, timeout=WAIT)
     page.get_by_role("tab", name="Help").click()
     page.set_viewport_size({"width": 800, "height": 1000})
