@@ -39,7 +39,7 @@ class Hostile(str):
 
     __int__ = __index__ = lambda self: 1
     __gt__ = __lt__ = __ge__ = __le__ = lambda self, other: True
-    __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = lambda self, other: 1.0
+    __mul__ = __rmul__ = __sub__ = __rsub__ = __truediv__ = __rtruediv__ = lambda self, other: 1.0
 
 
 class Found(HTMLParser):
