@@ -353,3 +353,10 @@ def test_what_was_said_stands_above_the_cards_escaped_and_only_where_something_w
     shown = cards.grid(View(result=result(hit()), said=said))
     assert "the &lt;b&gt;owl&lt;/b&gt; is here" in shown and 'data-start="62.000"' in shown and "<b>owl" not in shown
     assert "hx-said" not in cards.grid(View(result=result(hit())))
+
+
+def test_the_help_names_the_version_in_use() -> None:
+    from explorer import __version__
+    from explorer.ui.tabs import help as help_tab
+
+    assert f"HCMI Explorer {__version__}" in help_tab.text()

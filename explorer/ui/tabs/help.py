@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from explorer import __version__
 from explorer.ui import components
 from explorer.ui.render import render
 
@@ -78,7 +79,7 @@ LIMITS = (
 
 def text() -> str:
     """The whole of the help, as HTML."""
-    return render("help", keys=KEYS, words=WORDS, numbers=NUMBERS, privacy=PRIVACY, limits=LIMITS)
+    return render("help", keys=KEYS, words=WORDS, numbers=NUMBERS, privacy=PRIVACY, limits=LIMITS, version=__version__)
 
 
 def build() -> None:
