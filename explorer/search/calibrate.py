@@ -295,12 +295,16 @@ def strength(above: float, form: Form) -> Strength:
 
 
 def _agreed(seen: np.ndarray, line: float, strengths: Sequence[Strength]) -> np.ndarray:
-    """(P, k) whether each phrase is found, from standings (P, k), in agreement with the moments' strengths."""
+    """(P, k) whether each phrase is found, from standings (P, k), in agreement with the moments' strengths.
+
+    A weak moment shows no phrase; one that is called strong or likely shows at least the phrase that stands highest,
+    for a card cannot say "likely" over a row of crosses.
+    """
     found = seen >= line
     for row, word in enumerate(strengths):
         if word == "weak":
             found[:, row] = False
-        elif word == "strong" and len(seen):
+        elif len(seen):
             found[int(seen[:, row].argmax()), row] = True
     return found
 

@@ -15,7 +15,7 @@ def assert_agrees(result: SearchResult) -> None:
         assert hit.weak == (hit.strength == "weak")
         found = [match.found for match in hit.matches]
         assert not (hit.weak and any(found)), f"{result.query.text}: {hit.path} is weak and shows a phrase"
-        assert hit.strength != "strong" or not found or any(found), f"{result.query.text}: {hit.path} shows none"
+        assert hit.weak or not found or any(found), f"{result.query.text}: {hit.path} shows none"
     by_fit = sorted(result.hits, key=lambda hit: hit.percentile)
     order = ("weak", "likely", "strong")
     ranks = [order.index(hit.strength) for hit in by_fit]
