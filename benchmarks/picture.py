@@ -46,7 +46,7 @@ def search(page: Page, text: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--query", default="a bicycle rides down a street")
+    parser.add_argument("--query", default="a man in a suit")
     parser.add_argument("--dark", action="store_true")
     parser.add_argument("--out", type=Path, default=ASSETS / "page.png")
     chosen = parser.parse_args()
