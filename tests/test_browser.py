@@ -10,7 +10,7 @@ import pytest
 
 from tests.support.app import opened, real_clips
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]
 
 WAIT = 240_000  # ms; indexing three clips on a busy machine
 ARGUMENTS = [

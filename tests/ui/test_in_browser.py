@@ -16,7 +16,7 @@ from tests.support.little_explorer import LittleExplorer
 from tests.support.site import TOKEN, Site, running
 from tests.test_browser import ARGUMENTS
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]
 
 WAIT = 240_000  # ms, on a machine with much else to do
 TIME = "HX.video().currentTime"

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.site import TOKEN, Site
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.flaky(reruns=2)]
 FLAGS = [
     "--no-sandbox",
     "--disable-gpu",
